@@ -1,0 +1,3 @@
+module synchro.example
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module synchro.example/services/bridge
+
+go 1.26.0

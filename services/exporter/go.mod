@@ -1,0 +1,3 @@
+module synchro.example/services/exporter
+
+go 1.26.0

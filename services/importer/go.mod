@@ -1,0 +1,3 @@
+module synchro.example/services/importer
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module synchro.example/services/synchro
+
+go 1.26.0

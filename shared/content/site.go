@@ -1,0 +1,104 @@
+package content
+
+import (
+	"context"
+	"io"
+	"iter"
+)
+
+// Item is one line of a site's listing.
+type Item struct {
+	// UID is set by drivers whose site has such ids of its own, else empty.
+	UID string
+	// Path is slash-separated, below the site's root, without a leading slash.
+	Path string
+	Type string
+	// Identity survives a rename and belongs to one object at a time; empty when
+	// the site has nothing of the kind.
+	Identity string
+	// Fingerprint differs when the state may differ. Equal fingerprints mean
+	// equal states; comparing them costs no read.
+	Fingerprint string
+	// Unsettled says that the object is being written now: it is not to be read
+	// yet, and not to be taken for removed.
+	Unsettled bool
+	// Handle is the driver's own, handed back in Read.
+	Handle any
+}
+
+// Part is one payload in the making.
+type Part struct {
+	Plugin    string
+	MediaType string
+	Names     []string
+	// Size is the expected number of bytes, or -1 when it is not known.
+	Size int64
+	// Body yields the bytes once. The caller reads parts in order and does not
+	// close it: Snapshot.Close does.
+	Body io.Reader
+}
+
+// Snapshot is one object being read.
+type Snapshot struct {
+	Meta  map[string]any
+	Parts []Part
+	// Fingerprint is that of the state which was read.
+	Fingerprint string
+	// Close releases the object and tells whether the parts belong together: a
+	// fault with code Unsettled means that it changed while it was read and that
+	// nothing of it may be used. The caller calls it once, after the last read.
+	Close func() error
+}
+
+// Source is a site that content comes from. List and Read may run at the same
+// time as each other; Read also several times at once.
+//
+// Errors are faults (package fault): Unsettled and Vanished for one object,
+// SourceMissing (of the whole site) when there is no site to list.
+type Source interface {
+	// List yields every object, each container before what it holds. An error
+	// ends the listing, which is then worth nothing: what was not listed is not
+	// removed. Objects that cannot be carried (links, devices) are not yielded;
+	// the driver reports each once.
+	List(ctx context.Context) iter.Seq2[Item, error]
+	// Read opens the state of one listed object.
+	Read(ctx context.Context, item Item) (*Snapshot, error)
+	// Watch calls hint soon after something may have changed, until ctx ends. It
+	// is an accelerator: a missed hint costs time, never a change. It returns nil
+	// when ctx ends, and an error when the site cannot be watched.
+	Watch(ctx context.Context, hint func()) error
+	io.Closer
+}
+
+// Op is one change as a target is to carry it out.
+type Op struct {
+	Change *Change
+	// From is the path where the target has the object now, empty when it has not.
+	From string
+	// To is the path where the object belongs. Empty for a removal. Its container
+	// exists, and nothing of another object is in the way.
+	To string
+	// SameBytes says that the payloads other than PluginContent are those that the
+	// target has already, so that they need not be read or written.
+	SameBytes bool
+	// Open gives the bytes of one payload of Change. They are verified while they
+	// are read: a wrong digest is an error from Read before or at the end, so a
+	// target makes nothing visible before it has seen io.EOF. The caller closes.
+	Open func(ctx context.Context, p *Payload) (io.ReadCloser, error)
+}
+
+// Target is a site that content goes to. Apply may be called from several
+// goroutines at once, for operations that do not touch one another.
+type Target interface {
+	// Apply carries out ops that are independent of one another and gives one
+	// result for each, in order. A nil result means: it has taken effect wholly,
+	// and a power cut now does not undo it. Any other result means that the
+	// object stands as it did before. An op that has taken effect before (asked
+	// again after a crash) succeeds without writing.
+	Apply(ctx context.Context, ops []Op) []error
+	// Batch is how many ops one call of Apply should get, at least 1.
+	Batch() int
+	// List yields what stands on the site, as Source.List does.
+	List(ctx context.Context) iter.Seq2[Item, error]
+	io.Closer
+}

@@ -1,0 +1,125 @@
+// Package fault gives errors the one property that decides what happens next:
+// whether to try again, to set the item aside, or to stop. It knows no driver
+// and no transport; drivers choose the class and the code, services obey them.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Class says what a service does about an error.
+type Class string
+
+const (
+	// Retry marks what may succeed later without anybody's help.
+	Retry Class = "retry"
+	// Park marks an item that cannot be applied until somebody mends the cause.
+	Park Class = "park"
+	// Stop marks a wrong configuration or identity: no item can be right.
+	Stop Class = "stop"
+)
+
+// Code names the cause. The list is closed, so that codes can be metric labels
+// and filters; docs/errors.md has the same list for operators.
+type Code string
+
+// The codes, each with what an operator can do about it in Advice.
+const (
+	Unknown        Code = "unknown"
+	Unsettled      Code = "unsettled"
+	Vanished       Code = "vanished"
+	TargetDown     Code = "target-down"
+	TargetMissing  Code = "target-missing"
+	SourceMissing  Code = "source-missing"
+	DiskFull       Code = "disk-full"
+	Permission     Code = "permission"
+	NotEmpty       Code = "not-empty"
+	NameTooLong    Code = "name-too-long"
+	NameRefused    Code = "name-refused"
+	PathTaken      Code = "path-taken"
+	ParentMissing  Code = "parent-missing"
+	AncestorFailed Code = "waits-for-ancestor"
+	Unsupported    Code = "unsupported"
+	Invalid        Code = "invalid"
+	SchemaUnknown  Code = "schema-unknown"
+	BlobMissing    Code = "blob-missing"
+	BlobDamaged    Code = "blob-damaged"
+	BrokerDown     Code = "broker-down"
+	BrokerFull     Code = "broker-full"
+	ReadFailed     Code = "read-failed"
+	Misconfigured  Code = "misconfigured"
+)
+
+var advice = map[Code]string{
+	Unknown:        "Read the reason; replay when its cause is gone.",
+	Unsettled:      "The object was changing while it was read; it is read again by itself.",
+	Vanished:       "The object went away while it was read; the next scan sends its removal.",
+	TargetDown:     "Bring the target back; the site goes on by itself.",
+	TargetMissing:  "Mount or create the receiving folder; the site goes on by itself.",
+	SourceMissing:  "Mount or create the source folder; nothing is removed meanwhile.",
+	DiskFull:       "Make room on the target's disk; the site goes on by itself.",
+	Permission:     "Give the service's account the right to do this, then replay.",
+	NotEmpty:       "The folder holds files that did not come through Synchro; move them away, then replay.",
+	NameTooLong:    "The target cannot hold a name this long; rename the object on the source.",
+	NameRefused:    "The target cannot hold this name; rename the object on the source.",
+	PathTaken:      "Something else stands at this path; move it away, then replay.",
+	ParentMissing:  "The container is not on the target; replay the container first.",
+	AncestorFailed: "It is released by itself when the ancestor that it waits for succeeds.",
+	Unsupported:    "This driver cannot hold such an object; leave it out of the channel.",
+	Invalid:        "The change is malformed; look at its source, then discard it.",
+	SchemaUnknown:  "The change was written by a newer version; upgrade this service, then replay.",
+	BlobMissing:    "The bytes are not in the broker; touch the object on the source so that they are sent again.",
+	BlobDamaged:    "The stored bytes do not have the digest they claim; touch the object on the source.",
+	BrokerDown:     "Bring the broker back; work goes on by itself.",
+	BrokerFull:     "Raise the broker's limits or free space; work goes on by itself.",
+	ReadFailed:     "The source could not read the object; mend it there, the next scan tries again.",
+	Misconfigured:  "Correct the configuration and start again.",
+}
+
+// Advice tells an operator in a sentence what to do about a code. An unknown
+// code gets the advice of Unknown.
+func Advice(c Code) string {
+	if a, ok := advice[c]; ok {
+		return a
+	}
+	return advice[Unknown]
+}
+
+// Error is an error with a decision.
+type Error struct {
+	Class Class
+	Code  Code
+	// WholeSite says that the cause is the site and not this item, so that every
+	// other item would fail as well: no attempt is counted against the item.
+	WholeSite bool
+	Err       error
+}
+
+// New wraps err; it panics never and accepts a nil err only by mistake of the caller.
+func New(class Class, code Code, err error) *Error {
+	return &Error{Class: class, Code: code, Err: err}
+}
+
+// Errorf makes a classed error from a format, with %w as in fmt.Errorf.
+func Errorf(class Class, code Code, format string, args ...any) *Error {
+	return New(class, code, fmt.Errorf(format, args...))
+}
+
+// OfSite is New for a cause that affects every item of the site.
+func OfSite(class Class, code Code, err error) *Error {
+	return &Error{Class: class, Code: code, WholeSite: true, Err: err}
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Of finds the decision in err. An error without one is retried under the code Unknown.
+func Of(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return New(Retry, Unknown, err)
+}

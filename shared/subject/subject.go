@@ -1,0 +1,209 @@
+// Package subject names everything that Synchro keeps in or sends through the
+// broker: streams, subjects, consumers and headers. No other package spells such
+// a name; docs/protocol.md lists them for readers without the source.
+package subject
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+)
+
+// Streams. EXPORT_, IMPORT_ and LEDGER_ are followed by a site's or channel's name.
+const (
+	exportStream = "EXPORT_"
+	importStream = "IMPORT_"
+	ledgerStream = "LEDGER_"
+
+	// ErrorStream keeps the newest failure of each object and site.
+	ErrorStream = "ERROR"
+	// ReplayStream is the work queue of failed changes to be tried again.
+	ReplayStream = "REPLAY"
+	// BlobStream keeps the chunks of large payloads, one message each.
+	BlobStream = "BLOBS"
+)
+
+// ExportStream keeps the newest change of each object of a source site.
+func ExportStream(site string) string { return exportStream + site }
+
+// ImportStream keeps the newest change of each object of a channel.
+func ImportStream(channel string) string { return importStream + channel }
+
+// LedgerStream keeps, per object, what has taken effect on a receiving site.
+func LedgerStream(site string) string { return ledgerStream + site }
+
+const (
+	exportToProcess = "synchro.EXPORT.TO_PROCESS."
+	exportDone      = "synchro.EXPORT.DONE."
+	exportError     = "synchro.EXPORT.ERROR."
+	importToProcess = "synchro.IMPORT.TO_PROCESS."
+	importProcess   = "synchro.IMPORT.PROCESSING."
+	importDone      = "synchro.IMPORT.DONE."
+	importError     = "synchro.IMPORT.ERROR."
+	importReplay    = "synchro.IMPORT.REPLAY."
+	blobChunk       = "synchro.BLOB."
+	statusOf        = "synchro.STATUS."
+
+	all = "*"
+)
+
+// ExportToProcess carries the newest change of an object, kept in ExportStream.
+func ExportToProcess(site, uid string) string { return exportToProcess + site + "." + Token(uid) }
+
+// ExportToProcessAll matches every object of a source site.
+func ExportToProcessAll(site string) string { return exportToProcess + site + "." + all }
+
+// ExportDone tells, live and unkept, that the relay has passed a change on.
+func ExportDone(site, uid string) string { return exportDone + site + "." + Token(uid) }
+
+// ExportError keeps why an object could not be exported or relayed.
+func ExportError(site, uid string) string { return exportError + site + "." + Token(uid) }
+
+// ExportErrorAll matches every failed export of a source site.
+func ExportErrorAll(site string) string { return exportError + site + "." + all }
+
+// ImportToProcess carries the newest change of an object of a channel, kept in ImportStream.
+func ImportToProcess(channel, uid string) string {
+	return importToProcess + channel + "." + Token(uid)
+}
+
+// ImportToProcessAll matches every object of a channel.
+func ImportToProcessAll(channel string) string { return importToProcess + channel + "." + all }
+
+// ImportProcessing tells, live and unkept, that a site has begun to apply a change.
+func ImportProcessing(site, uid string) string { return importProcess + site + "." + Token(uid) }
+
+// ImportDone keeps what a site has of an object, in LedgerStream.
+func ImportDone(site, uid string) string { return importDone + site + "." + Token(uid) }
+
+// ImportDoneAll matches the whole ledger of a site.
+func ImportDoneAll(site string) string { return importDone + site + "." + all }
+
+// ImportError keeps why a site could not apply an object's change, in ErrorStream.
+func ImportError(site, uid string) string { return importError + site + "." + Token(uid) }
+
+// ImportErrorAll matches every failure of a site.
+func ImportErrorAll(site string) string { return importError + site + "." + all }
+
+// ImportReplay asks a site to try an object again, in ReplayStream.
+func ImportReplay(site, uid string) string { return importReplay + site + "." + Token(uid) }
+
+// ImportReplayAll matches every replay of a site.
+func ImportReplayAll(site string) string { return importReplay + site + "." + all }
+
+// Blob keeps one chunk, in BlobStream, under the digest of its bytes.
+func Blob(digest [sha256.Size]byte) string { return blobChunk + hex.EncodeToString(digest[:]) }
+
+// BlobDigest reads what Blob wrote.
+func BlobDigest(name string) (digest [sha256.Size]byte, ok bool) {
+	text, found := strings.CutPrefix(name, blobChunk)
+	if !found || len(text) != hex.EncodedLen(len(digest)) {
+		return digest, false
+	}
+	_, err := hex.Decode(digest[:], []byte(text))
+	return digest, err == nil
+}
+
+// Status is where the running service of a role answers with its state. The role
+// is "exporter", "relay" or "importer", the name that of its site or channel.
+func Status(role, name string) string { return statusOf + role + "." + name }
+
+// Subjects that streams are made with.
+var (
+	ErrorSubjects  = []string{exportError + ">", importError + ">"}
+	ReplaySubjects = []string{importReplay + ">"}
+	BlobSubjects   = []string{blobChunk + all}
+)
+
+// RelayConsumer is the durable consumer of a channel's relay on an ExportStream.
+func RelayConsumer(channel string) string { return "relay-" + channel }
+
+// SiteConsumer is the durable consumer of a receiving site, on an ImportStream and
+// on the ReplayStream.
+func SiteConsumer(site string) string { return "site-" + site }
+
+// Headers beside an envelope. They repeat what a reader needs who does not want
+// the body.
+const (
+	HeaderVersion     = "Synchro-Version"     // version.Version.String
+	HeaderKind        = "Synchro-Kind"        // content.Kind
+	HeaderUID         = "Synchro-UID"         // the uid, quoted
+	HeaderParent      = "Synchro-Parent"      // the container's uid, quoted
+	HeaderName        = "Synchro-Name"        // the last path segment, quoted
+	HeaderType        = "Synchro-Type"        // the object's type, quoted
+	HeaderDigest      = "Synchro-Digest"      // digest of the payloads, hexadecimal
+	HeaderFingerprint = "Synchro-Fingerprint" // the driver's, quoted; export log only
+	HeaderIdentity    = "Synchro-Identity"    // the driver's, quoted; export log only
+	HeaderBlobs       = "Synchro-Blobs"       // "1" when the body refers to blobs
+	HeaderStored      = "Synchro-Stored"      // version of the software that wrote it
+)
+
+// maxToken is the longest uid that stands in a subject as it is.
+const maxToken = 64
+
+// Token makes a subject token of a uid: the uid itself when it is made of up to 64
+// letters, digits and hyphens, else an underscore and its SHA-256 in base64url.
+func Token(uid string) string {
+	if plain(uid) {
+		return uid
+	}
+	sum := sha256.Sum256([]byte(uid))
+	return "_" + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+func plain(uid string) bool {
+	if uid == "" || len(uid) > maxToken {
+		return false
+	}
+	for i := range len(uid) {
+		c := uid[i]
+		if !('0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// Quote makes any bytes fit for a header's value: what is not printable ASCII, and
+// the percent sign, becomes %XX.
+func Quote(s string) string {
+	clean := true
+	for i := range len(s) {
+		clean = clean && !mustQuote(s[i])
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if mustQuote(s[i]) {
+			b.WriteByte('%')
+			b.WriteString(strings.ToUpper(hex.EncodeToString([]byte{s[i]})))
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func mustQuote(c byte) bool { return c <= ' ' || c >= 0x7f || c == '%' }
+
+// Unquote reads what Quote wrote. A percent sign without two digits stands for itself.
+func Unquote(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if b, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				out = append(out, b[0])
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
