@@ -1,0 +1,105 @@
+package envelope
+
+import (
+	"encoding/hex"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/version"
+)
+
+// Head is what the headers beside an envelope say.
+type Head struct {
+	UID, ParentUID, Name, Type string
+	Kind                       content.Kind
+	Version                    version.Version
+	Digest                     content.Digest
+	Fingerprint, Identity      string // of the source's driver; in an export log only
+	HasBlobs                   bool
+}
+
+// Message makes the message of a change on a subject. fingerprint and identity are
+// the driver's and may be empty.
+func Message(subj string, c *content.Change, fingerprint, identity string) (*nats.Msg, error) {
+	body, err := Encode(c)
+	if err != nil {
+		return nil, err
+	}
+	m := nats.NewMsg(subj)
+	m.Data = body
+	set := m.Header.Set
+	set(nats.MsgIdHdr, c.ID)
+	set(subject.HeaderUID, subject.Quote(c.Object.UID))
+	set(subject.HeaderParent, subject.Quote(c.Object.ParentUID))
+	set(subject.HeaderName, subject.Quote(c.Object.Name))
+	set(subject.HeaderType, subject.Quote(c.Object.Type))
+	set(subject.HeaderKind, string(c.Kind))
+	set(subject.HeaderVersion, c.Version.String())
+	set(subject.HeaderDigest, hex.EncodeToString(c.Digest[:]))
+	if fingerprint != "" {
+		set(subject.HeaderFingerprint, subject.Quote(fingerprint))
+	}
+	if identity != "" {
+		set(subject.HeaderIdentity, subject.Quote(identity))
+	}
+	if len(Blobs(c)) > 0 {
+		set(subject.HeaderBlobs, "1")
+	}
+	return m, nil
+}
+
+// Forward makes the message that passes an envelope on under another subject: the
+// same bytes, without what only the export log needs.
+func Forward(subj string, header nats.Header, body []byte) *nats.Msg {
+	m := nats.NewMsg(subj)
+	m.Data = body
+	for _, key := range []string{
+		nats.MsgIdHdr, subject.HeaderUID, subject.HeaderParent, subject.HeaderName, subject.HeaderType,
+		subject.HeaderKind, subject.HeaderVersion, subject.HeaderDigest, subject.HeaderBlobs,
+	} {
+		if v := header.Get(key); v != "" {
+			m.Header.Set(key, v)
+		}
+	}
+	return m
+}
+
+// ParseHead reads the headers of a stored envelope.
+func ParseHead(h nats.Header) (Head, error) {
+	get := func(key string) string { return subject.Unquote(h.Get(key)) }
+	head := Head{
+		UID: get(subject.HeaderUID), ParentUID: get(subject.HeaderParent), Name: get(subject.HeaderName),
+		Type: get(subject.HeaderType), Kind: content.Kind(h.Get(subject.HeaderKind)),
+		Fingerprint: get(subject.HeaderFingerprint), Identity: get(subject.HeaderIdentity),
+		HasBlobs: h.Get(subject.HeaderBlobs) != "",
+	}
+	if head.UID == "" {
+		return head, invalid("a stored message has no header %s", subject.HeaderUID)
+	}
+	var err error
+	if head.Version, err = version.Parse(h.Get(subject.HeaderVersion)); err != nil {
+		return head, invalid("object %q: %w", head.UID, err)
+	}
+	sum, err := hex.DecodeString(h.Get(subject.HeaderDigest))
+	if err != nil {
+		return head, invalid("object %q: header %s: %w", head.UID, subject.HeaderDigest, err)
+	}
+	if head.Digest, err = toDigest(sum); err != nil {
+		return head, fmt.Errorf("object %q: %w", head.UID, err)
+	}
+	return head, nil
+}
+
+// Blobs gives the claim checks of a change.
+func Blobs(c *content.Change) []*content.Blob {
+	var blobs []*content.Blob
+	for i := range c.Payloads {
+		if b := c.Payloads[i].Blob; b != nil {
+			blobs = append(blobs, b)
+		}
+	}
+	return blobs
+}
