@@ -1,0 +1,171 @@
+package config
+
+import (
+	"net"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var siteName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// resolve makes every path relative to the folder of the configuration.
+func (c *Config) resolve(dir string) {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	paths := []*string{&c.Broker.Creds, &c.Broker.TokenFile, &c.Broker.TLS.CA, &c.Broker.TLS.Cert, &c.Broker.TLS.Key}
+	if e := c.Broker.Embedded; e != nil {
+		paths = append(paths, &e.Dir, &e.TokenFile)
+	}
+	for _, s := range c.Sites {
+		if s.Folder != nil {
+			paths = append(paths, &s.Folder.Path, &s.Folder.Staging, &s.Folder.Writes)
+		}
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+func (p *parser) check(c *Config) {
+	p.checkBroker(&c.Broker)
+	if len(c.Sites) == 0 {
+		p.add("sites", "is empty; name at least one site")
+	}
+	for _, name := range sortedKeys(c.Sites) {
+		p.checkSite("sites."+name, name, c.Sites[name])
+	}
+	for _, name := range sortedKeys(c.Channels) {
+		p.checkChannel("channels."+name, name, c)
+	}
+	p.checkFolders(c)
+	if l := c.HTTP.Listen; l != "" {
+		p.checkAddress("http.listen", l)
+	}
+}
+
+func (p *parser) checkBroker(b *Broker) {
+	switch {
+	case b.Embedded == nil && b.URL == "":
+		p.add("broker", "is missing; write `broker: {embedded: {dir: ./broker}}` or `broker: {url: nats://HOST:4222}`")
+	case b.Embedded != nil && b.URL != "":
+		p.add("broker", "has both embedded and url; keep one")
+	case b.Embedded != nil:
+		p.checkAddress("broker.embedded.listen", b.Embedded.Listen)
+	}
+	if b.Embedded != nil && (b.Creds != "" || b.TokenFile != "" || b.TLS != TLS{}) {
+		p.add("broker", "creds, token_file and tls beside embedded have no meaning; an embedded broker takes embedded.token_file")
+	}
+}
+
+func (p *parser) checkAddress(key, addr string) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		p.add(key, "%q is not an address of the form HOST:PORT", addr)
+	}
+}
+
+func (p *parser) checkSite(key, name string, s Site) {
+	if !siteName.MatchString(name) {
+		p.add(key, "is not a usable name: want 1 to 32 of a-z, 0-9 and -")
+	}
+	switch {
+	case s.Folder == nil:
+		p.add(key, "has no driver; this version has: folder")
+	case s.Folder.Path == "":
+		p.add(key+".folder.path", "is missing")
+	}
+	p.checkRange(key+".workers", s.Workers, maxWorkers)
+	p.checkRange(key+".window", s.Window, maxWindow)
+	p.checkRange(key+".attempts", s.Attempts, maxAttempts)
+}
+
+func (p *parser) checkRange(key string, n, most int) {
+	if n < 1 || n > most {
+		p.add(key, "is %d, want 1 to %d", n, most)
+	}
+}
+
+func (p *parser) checkChannel(key, name string, c *Config) {
+	ch := c.Channels[name]
+	if !siteName.MatchString(name) {
+		p.add(key, "is not a usable name: want 1 to 32 of a-z, 0-9 and -")
+	}
+	p.checkKnown(key+".from", ch.From, c)
+	if len(ch.To) == 0 {
+		p.add(key+".to", "is empty; name at least one receiving site")
+	}
+	for i, site := range ch.To {
+		p.checkKnown(key+".to", site, c)
+		if site == ch.From {
+			p.add(key+".to", "names %s, which the channel comes from", site)
+		}
+		if slices.Contains(ch.To[:i], site) {
+			p.add(key+".to", "names %s twice", site)
+		}
+	}
+}
+
+func (p *parser) checkKnown(key, site string, c *Config) {
+	if site == "" {
+		p.add(key, "is missing")
+	} else if _, ok := c.Sites[site]; !ok {
+		p.add(key, "names the unknown site %q; known: %s", site, strings.Join(sortedKeys(c.Sites), ", "))
+	}
+}
+
+// checkFolders refuses sites, and the broker's store, that share a folder or lie
+// inside one another: they would take each other's files for content.
+func (p *parser) checkFolders(c *Config) {
+	type place struct{ key, what, path string }
+	var places []place
+	if e := c.Broker.Embedded; e != nil {
+		places = append(places, place{"broker.embedded.dir", "the broker's store", real(e.Dir)})
+	}
+	for _, name := range sortedKeys(c.Sites) {
+		if f := c.Sites[name].Folder; f != nil && f.Path != "" {
+			places = append(places, place{"sites." + name + ".folder.path", "site " + name, real(f.Path)})
+		}
+	}
+	for i, a := range places {
+		for _, b := range places[:i] {
+			switch {
+			case a.path == b.path:
+				p.add(a.key, "is the folder of %s too; give each its own", b.what)
+			case inside(a.path, b.path):
+				p.add(a.key, "lies inside the folder of %s; move it out", b.what)
+			case inside(b.path, a.path):
+				p.add(b.key, "lies inside the folder of %s; move it out", a.what)
+			}
+		}
+	}
+}
+
+func inside(path, folder string) bool {
+	return strings.HasPrefix(path, strings.TrimSuffix(folder, "/")+"/")
+}
+
+// real follows links as far as the path exists.
+func real(path string) string {
+	rest := ""
+	for p := path; ; p = filepath.Dir(p) {
+		if r, err := filepath.EvalSymlinks(p); err == nil {
+			return filepath.Join(r, rest)
+		}
+		if p == filepath.Dir(p) {
+			return path
+		}
+		rest = filepath.Join(filepath.Base(p), rest)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return sortedSet(func(yield func(string)) {
+		for k := range m {
+			yield(k)
+		}
+	})
+}

@@ -1,0 +1,168 @@
+// Package config reads the configuration file: sites, channels, the broker. It is
+// strict, and says everything that is wrong at once, with line and key. It opens
+// nothing but the file itself.
+package config
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// DefaultFile is the configuration that commands read when none is named.
+const DefaultFile = "synchro.yaml"
+
+// Config is a whole configuration.
+type Config struct {
+	Broker   Broker             `yaml:"broker"`
+	Sites    map[string]Site    `yaml:"sites"`
+	Channels map[string]Channel `yaml:"channels"`
+	HTTP     HTTP               `yaml:"http"`
+	// Tombstones is how long the logs remember a removal, 30 days by default.
+	Tombstones Duration `yaml:"tombstones"`
+
+	// File is where it was read from.
+	File string `yaml:"-"`
+}
+
+// Broker says which broker to speak to: one of the two.
+type Broker struct {
+	Embedded *Embedded `yaml:"embedded"`
+
+	URL       string `yaml:"url"`
+	Creds     string `yaml:"creds"`
+	TokenFile string `yaml:"token_file"`
+	TLS       TLS    `yaml:"tls"`
+}
+
+// Embedded is a broker that Synchro runs itself.
+type Embedded struct {
+	Dir       string `yaml:"dir"`
+	Listen    string `yaml:"listen"`
+	TokenFile string `yaml:"token_file"`
+}
+
+// TLS names the files of a secured connection.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Site is one named instance with its driver.
+type Site struct {
+	Folder *Folder `yaml:"folder"`
+
+	// Workers is how many calls of the driver may run at the same time.
+	Workers int `yaml:"workers"`
+	// Window is how many changes the importer holds at most.
+	Window int `yaml:"window"`
+	// Attempts is how often a change is tried before it is set aside.
+	Attempts int `yaml:"attempts"`
+}
+
+// Folder is the driver for a folder tree.
+type Folder struct {
+	Path string `yaml:"path"`
+	// Staging is where files are written before they are moved into the tree;
+	// empty for a folder beside it.
+	Staging string `yaml:"staging"`
+	// Settle is how long a file must have been quiet before it is read.
+	Settle Duration `yaml:"settle"`
+	// Rescan is the time between scans when no watch wakes one earlier.
+	Rescan Duration `yaml:"rescan"`
+	// Writes names a file in which the driver logs each of its writes.
+	Writes string `yaml:"writes"`
+}
+
+// Channel sends the content of one site to others.
+type Channel struct {
+	From string   `yaml:"from"`
+	To   []string `yaml:"to"`
+}
+
+// HTTP is where health is shown.
+type HTTP struct {
+	Listen string `yaml:"listen"`
+}
+
+// Defaults and ranges.
+const (
+	DefaultListen     = "127.0.0.1:4222"
+	DefaultWorkers    = 8
+	DefaultWindow     = 1000
+	DefaultAttempts   = 5
+	DefaultSettle     = 100 * time.Millisecond
+	DefaultRescan     = 60 * time.Second
+	DefaultTombstones = 30 * 24 * time.Hour
+
+	maxWorkers  = 256
+	maxWindow   = 10_000
+	maxAttempts = 1_000
+)
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.Tombstones, Duration(DefaultTombstones))
+	if e := c.Broker.Embedded; e != nil {
+		setDefault(&e.Dir, "./broker")
+		setDefault(&e.Listen, DefaultListen)
+	}
+	for name, s := range c.Sites {
+		setDefault(&s.Workers, DefaultWorkers)
+		setDefault(&s.Window, DefaultWindow)
+		setDefault(&s.Attempts, DefaultAttempts)
+		if s.Folder != nil {
+			setDefault(&s.Folder.Settle, Duration(DefaultSettle))
+			setDefault(&s.Folder.Rescan, Duration(DefaultRescan))
+		}
+		c.Sites[name] = s
+	}
+}
+
+// Sources gives the names of the sites that some channel takes content from, in order.
+func (c *Config) Sources() []string {
+	return sortedSet(func(yield func(string)) {
+		for _, ch := range c.Channels {
+			yield(ch.From)
+		}
+	})
+}
+
+// Receivers gives the names of the sites that some channel sends content to, in order.
+func (c *Config) Receivers() []string {
+	return sortedSet(func(yield func(string)) {
+		for _, ch := range c.Channels {
+			for _, site := range ch.To {
+				yield(site)
+			}
+		}
+	})
+}
+
+// ChannelNames gives the names of all channels, in order.
+func (c *Config) ChannelNames() []string { return slices.Sorted(maps.Keys(c.Channels)) }
+
+// ChannelsTo gives the names of the channels that a site receives, in order.
+func (c *Config) ChannelsTo(site string) []string {
+	return slices.DeleteFunc(c.ChannelNames(), func(ch string) bool {
+		return !slices.Contains(c.Channels[ch].To, site)
+	})
+}
+
+// ChannelsFrom gives the names of the channels that take from a site, in order.
+func (c *Config) ChannelsFrom(site string) []string {
+	return slices.DeleteFunc(c.ChannelNames(), func(ch string) bool { return c.Channels[ch].From != site })
+}
+
+func sortedSet(each func(func(string))) []string {
+	set := map[string]struct{}{}
+	each(func(name string) { set[name] = struct{}{} })
+	return slices.Sorted(maps.Keys(set))
+}

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"synchro.example/shared/fault"
+)
+
+const good = `
+broker: {embedded: {dir: ./broker}}
+sites:
+  hq: {folder: {path: ./hq, rescan: 5s}}
+  paris: {folder: {path: "${PARIS}"}, workers: 16}
+channels:
+  public: {from: hq, to: [paris]}
+tombstones: 7d
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "synchro.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestLoad(t *testing.T) {
+	t.Setenv("PARIS", "./paris")
+	file := write(t, good)
+	c, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(file)
+	hq, paris := c.Sites["hq"], c.Sites["paris"]
+	if hq.Folder.Path != dir+"/hq" || paris.Folder.Path != dir+"/paris" || c.Broker.Embedded.Dir != dir+"/broker" {
+		t.Errorf("paths are not those of the file's folder: %q, %q, %q", hq.Folder.Path, paris.Folder.Path, c.Broker.Embedded.Dir)
+	}
+	if time.Duration(hq.Folder.Rescan) != 5*time.Second || time.Duration(paris.Folder.Rescan) != DefaultRescan {
+		t.Errorf("rescan is %v and %v", hq.Folder.Rescan, paris.Folder.Rescan)
+	}
+	if paris.Workers != 16 || hq.Workers != DefaultWorkers || time.Duration(c.Tombstones) != 7*24*time.Hour {
+		t.Errorf("workers %d, %d, tombstones %v", paris.Workers, hq.Workers, c.Tombstones)
+	}
+	if c.Broker.Embedded.Listen != DefaultListen || len(c.ChannelsTo("paris")) != 1 || len(c.ChannelsFrom("paris")) != 0 {
+		t.Error("defaults or channels are wrong")
+	}
+}
+
+func TestEveryMistakeIsNamed(t *testing.T) {
+	base := func(sites, channels string) string {
+		return "broker: {embedded: {dir: ./broker}}\nsites:\n" + sites + "\nchannels:\n" + channels
+	}
+	two := "  a: {folder: {path: ./a}}\n  b: {folder: {path: ./b}}"
+	cases := map[string]struct {
+		text string
+		want []string
+	}{
+		"unknown keys, all of them": {base("  a: {folder: {pth: ./a, path: ./a}}\n  b: {fodler: {path: ./b}}", "  c: {from: a, to: [b]}"),
+			[]string{":3: sites.a.folder.pth: is not a known key", ":4: sites.b.fodler: is not a known key"}},
+		"two sites, one folder":           {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./x/../a}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: is the folder of site a too"}},
+		"a receiver inside the source":    {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./a/b}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: lies inside the folder of site a"}},
+		"the broker inside a site":        {base("  a: {folder: {path: .}}", "  {}"), []string{"broker.embedded.dir: lies inside the folder of site a"}},
+		"an unknown site":                 {base(two, "  c: {from: a, to: [b, paris]}"), []string{`:6: channels.c.to: names the unknown site "paris"; known: a, b`}},
+		"a channel to itself":             {base(two, "  c: {from: a, to: [a, b, b]}"), []string{"names a, which the channel comes from", "names b twice"}},
+		"a bad name":                      {base("  Paris: {folder: {path: ./a}}", "  {}"), []string{":3: sites.Paris: is not a usable name"}},
+		"no driver":                       {base("  a: {}", "  {}"), []string{"sites.a: has no driver"}},
+		"wrong types":                     {base("  a: {folder: {path: ./a, settle: soon}, workers: many}", "  {}"), []string{":3: ", "a duration such as", "a whole number"}},
+		"out of range":                    {base("  a: {folder: {path: ./a}, workers: 257, window: -1}", "  {}"), []string{"sites.a.workers: is 257", "sites.a.window: is -1"}},
+		"no broker":                       {"sites: {a: {folder: {path: ./a}}}", []string{"broker: is missing"}},
+		"two brokers":                     {"broker: {embedded: {}, url: nats://x}\nsites: {a: {folder: {path: ./a}}}", []string{":1: broker: has both"}},
+		"a variable that is not set":      {base("  a: {folder: {path: \"${NOT_SET_ANYWHERE}\"}}", "  {}"), []string{":3: sites.a.folder.path: the environment has no variable NOT_SET_ANYWHERE"}},
+		"no yaml":                         {"sites: [", []string{"line 1"}},
+		"nothing at all":                  {"", []string{"broker: is missing", "sites: is empty"}},
+		"a listen address without a port": {"broker: {embedded: {listen: localhost}}\nsites: {a: {folder: {path: ./a}}}", []string{":1: broker.embedded.listen: \"localhost\" is not an address"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(write(t, c.text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if f := fault.Of(err); f.Class != fault.Stop || f.Code != fault.Misconfigured {
+				t.Errorf("class %s, code %s", f.Class, f.Code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "synchro init") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("sites: {a: &x {folder: *x}}"))
+	f.Fuzz(func(_ *testing.T, data []byte) { parse("f.yaml", data) })
+}
