@@ -1,0 +1,148 @@
+package exporter
+
+import (
+	"path"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/tree"
+)
+
+// step is one change that the log lacks.
+type step struct {
+	uid     string
+	place   tree.Place
+	path    string
+	item    content.Item // zero for a removal
+	removed bool
+	// aside gives the object a name of its own for a moment, because its place and
+	// the one it goes to are part of a ring.
+	aside bool
+}
+
+// comparison matches a listing with the inventory.
+type comparison struct {
+	inv       *inventory
+	elsewhere map[string]string // identity to the path that has it
+	uids      map[string]string // path of a listed item to its uid
+	claimed   map[string]bool   // uids that the listing has
+	shielded  map[string]bool   // uids of containers that could not be looked into
+	steps     map[string]*step  // by uid
+	order     []*step           // as listed
+	unsettled int
+}
+
+// compare finds the steps that make the log equal to a listing, in an order in which
+// each can be applied: containers before what they hold, removals the other way
+// round, a place freed before it is taken. unsettled counts the objects that could
+// not be judged yet.
+func compare(inv *inventory, items []content.Item) (steps []*step, unsettled int) {
+	c := &comparison{
+		inv: inv, elsewhere: map[string]string{}, uids: map[string]string{"": ""},
+		claimed: map[string]bool{}, shielded: map[string]bool{}, steps: map[string]*step{},
+	}
+	for i := range items {
+		if items[i].Identity != "" {
+			c.elsewhere[items[i].Identity] = items[i].Path
+		}
+	}
+	for i := range items {
+		c.match(&items[i])
+	}
+	c.findRemoved()
+	return arrange(inv, c.steps, c.order), c.unsettled
+}
+
+func parentPath(p string) string {
+	if d := path.Dir(p); d != "." {
+		return d
+	}
+	return ""
+}
+
+func (c *comparison) match(item *content.Item) {
+	parent, ok := c.uids[parentPath(item.Path)]
+	if !ok {
+		return // its container is left out, and so is it
+	}
+	place := tree.Place{Parent: parent, Name: path.Base(item.Path)}
+	uid, isKnown := c.resolve(item, place)
+	if item.Unsettled && !isKnown {
+		c.unsettled++
+		return
+	}
+	c.uids[item.Path] = uid
+	c.claimed[uid] = true
+	if item.Unsettled {
+		c.unsettled++
+		c.shielded[uid] = true
+		return
+	}
+	if k, _ := c.inv.tree.Get(uid); isKnown && k.fingerprint == item.Fingerprint && c.stands(uid, place) {
+		return
+	}
+	c.add(&step{uid: uid, place: place, path: item.Path, item: *item})
+}
+
+func (c *comparison) add(s *step) {
+	c.steps[s.uid] = s
+	c.order = append(c.order, s)
+}
+
+func (c *comparison) stands(uid string, p tree.Place) bool {
+	at, ok := c.inv.tree.Place(uid)
+	return ok && at == p
+}
+
+// resolve finds the object that an item is: by the site's own uid, by the identity
+// that a rename keeps, by its place, or a new one.
+func (c *comparison) resolve(item *content.Item, place tree.Place) (uid string, isKnown bool) {
+	if item.UID != "" {
+		_, isKnown = c.inv.tree.Get(item.UID)
+		return item.UID, isKnown
+	}
+	if uid, ok := c.inv.byIdentity[item.Identity]; ok && item.Identity != "" && c.same(uid, item) {
+		return uid, true
+	}
+	if uid, ok := c.inv.tree.At(place); ok && c.same(uid, item) && !c.movedAway(uid, item) {
+		return uid, true
+	}
+	return c.inv.newUID(item.Path, func(uid string) bool { return c.claimed[uid] }), false
+}
+
+func (c *comparison) same(uid string, item *content.Item) bool {
+	k, ok := c.inv.tree.Get(uid)
+	return ok && k.kind == item.Type && !c.claimed[uid]
+}
+
+// movedAway tells whether the object that stood here is another item of the listing.
+func (c *comparison) movedAway(uid string, item *content.Item) bool {
+	k, _ := c.inv.tree.Get(uid)
+	at, ok := c.elsewhere[k.identity]
+	return k.identity != "" && ok && at != item.Path
+}
+
+func (c *comparison) findRemoved() {
+	for uid := range c.inv.tree.All() {
+		if !c.claimed[uid] && !c.inShield(uid) {
+			place, _ := c.inv.tree.Place(uid)
+			p, _ := c.inv.tree.Path(uid)
+			c.add(&step{uid: uid, place: place, path: p, removed: true})
+		}
+	}
+}
+
+// inShield tells whether an object may still be there, in a container that could
+// not be looked into.
+func (c *comparison) inShield(uid string) bool {
+	for range 1024 {
+		place, ok := c.inv.tree.Place(uid)
+		if !ok || place.Parent == "" {
+			return false
+		}
+		if c.shielded[place.Parent] {
+			return true
+		}
+		uid = place.Parent
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package exporter
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/envelope"
+	"synchro.example/shared/tree"
+	"synchro.example/shared/version"
+)
+
+// known is what the log has of a live object.
+type known struct {
+	version     version.Version
+	kind        string // the object's type
+	digest      content.Digest
+	fingerprint string
+	identity    string
+}
+
+// inventory is the source as its log has it.
+type inventory struct {
+	site       string
+	tree       *tree.Tree[known]
+	byIdentity map[string]string
+	newest     version.Version // of everything ever in the log, removals too
+}
+
+func newInventory(site string) *inventory {
+	return &inventory{site: site, tree: tree.New[known](), byIdentity: map[string]string{}}
+}
+
+// add takes in one message of the log.
+func (inv *inventory) add(h envelope.Head) {
+	inv.newest = max(inv.newest, h.Version)
+	if h.Kind == content.Removed {
+		inv.remove(h.UID)
+		return
+	}
+	inv.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, known{
+		version: h.Version, kind: h.Type, digest: h.Digest, fingerprint: h.Fingerprint, identity: h.Identity,
+	})
+}
+
+func (inv *inventory) put(uid string, p tree.Place, k known) {
+	inv.forgetIdentity(uid)
+	if k.identity != "" {
+		inv.byIdentity[k.identity] = uid
+	}
+	inv.tree.Put(uid, p, k)
+}
+
+func (inv *inventory) remove(uid string) {
+	inv.forgetIdentity(uid)
+	inv.tree.Remove(uid)
+}
+
+func (inv *inventory) forgetIdentity(uid string) {
+	if k, ok := inv.tree.Get(uid); ok && inv.byIdentity[k.identity] == uid {
+		delete(inv.byIdentity, k.identity)
+	}
+}
+
+// newUID gives an object that was never seen an id: from the site and the path, so
+// that a log that is lost and made again gets the same ids, and from a number where
+// an object that has moved away still holds that id.
+func (inv *inventory) newUID(path string, taken func(uid string) bool) string {
+	for n := 0; ; n++ {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", inv.site, path, n))
+		uid := hex.EncodeToString(sum[:16])
+		if _, live := inv.tree.Get(uid); !live && !taken(uid) {
+			return uid
+		}
+	}
+}
