@@ -16,6 +16,8 @@ const (
 	Retry Class = "retry"
 	// Park marks an item that cannot be applied until somebody mends the cause.
 	Park Class = "park"
+	// Held marks an item that waits for another one and is released by it.
+	Held Class = "held"
 	// Stop marks a wrong configuration or identity: no item can be right.
 	Stop Class = "stop"
 )
@@ -26,55 +28,55 @@ type Code string
 
 // The codes, each with what an operator can do about it in Advice.
 const (
-	Unknown        Code = "unknown"
-	Unsettled      Code = "unsettled"
-	Vanished       Code = "vanished"
-	TargetDown     Code = "target-down"
-	TargetMissing  Code = "target-missing"
-	SourceMissing  Code = "source-missing"
-	DiskFull       Code = "disk-full"
-	Permission     Code = "permission"
-	NotEmpty       Code = "not-empty"
-	NameTooLong    Code = "name-too-long"
-	NameRefused    Code = "name-refused"
-	PathTaken      Code = "path-taken"
-	ParentMissing  Code = "parent-missing"
-	AncestorFailed Code = "waits-for-ancestor"
-	Unsupported    Code = "unsupported"
-	Invalid        Code = "invalid"
-	SchemaUnknown  Code = "schema-unknown"
-	BlobMissing    Code = "blob-missing"
-	BlobDamaged    Code = "blob-damaged"
-	BrokerDown     Code = "broker-down"
-	BrokerFull     Code = "broker-full"
-	ReadFailed     Code = "read-failed"
-	Misconfigured  Code = "misconfigured"
+	Unknown       Code = "unknown"
+	Unsettled     Code = "unsettled"
+	Vanished      Code = "vanished"
+	TargetDown    Code = "target-down"
+	TargetMissing Code = "target-missing"
+	SourceMissing Code = "source-missing"
+	DiskFull      Code = "disk-full"
+	Permission    Code = "permission"
+	NotEmpty      Code = "not-empty"
+	NameTooLong   Code = "name-too-long"
+	NameRefused   Code = "name-refused"
+	PathTaken     Code = "path-taken"
+	ParentMissing Code = "parent-missing"
+	Waiting       Code = "waiting"
+	Unsupported   Code = "unsupported"
+	Invalid       Code = "invalid"
+	SchemaUnknown Code = "schema-unknown"
+	BlobMissing   Code = "blob-missing"
+	BlobDamaged   Code = "blob-damaged"
+	BrokerDown    Code = "broker-down"
+	BrokerFull    Code = "broker-full"
+	ReadFailed    Code = "read-failed"
+	Misconfigured Code = "misconfigured"
 )
 
 var advice = map[Code]string{
-	Unknown:        "Read the reason; replay when its cause is gone.",
-	Unsettled:      "The object was changing while it was read; it is read again by itself.",
-	Vanished:       "The object went away while it was read; the next scan sends its removal.",
-	TargetDown:     "Bring the target back; the site goes on by itself.",
-	TargetMissing:  "Mount or create the receiving folder; the site goes on by itself.",
-	SourceMissing:  "Mount or create the source folder; nothing is removed meanwhile.",
-	DiskFull:       "Make room on the target's disk; the site goes on by itself.",
-	Permission:     "Give the service's account the right to do this, then replay.",
-	NotEmpty:       "The folder holds files that did not come through Synchro; move them away, then replay.",
-	NameTooLong:    "The target cannot hold a name this long; rename the object on the source.",
-	NameRefused:    "The target cannot hold this name; rename the object on the source.",
-	PathTaken:      "Something else stands at this path; move it away, then replay.",
-	ParentMissing:  "The container is not on the target; replay the container first.",
-	AncestorFailed: "It is released by itself when the ancestor that it waits for succeeds.",
-	Unsupported:    "This driver cannot hold such an object; leave it out of the channel.",
-	Invalid:        "The change is malformed; look at its source, then discard it.",
-	SchemaUnknown:  "The change was written by a newer version; upgrade this service, then replay.",
-	BlobMissing:    "The bytes are not in the broker; touch the object on the source so that they are sent again.",
-	BlobDamaged:    "The stored bytes do not have the digest they claim; touch the object on the source.",
-	BrokerDown:     "Bring the broker back; work goes on by itself.",
-	BrokerFull:     "Raise the broker's limits or free space; work goes on by itself.",
-	ReadFailed:     "The source could not read the object; mend it there, the next scan tries again.",
-	Misconfigured:  "Correct the configuration and start again.",
+	Unknown:       "Read the reason; replay when its cause is gone.",
+	Unsettled:     "The object was changing while it was read; it is read again by itself.",
+	Vanished:      "The object went away while it was read; the next scan sends its removal.",
+	TargetDown:    "Bring the target back; the site goes on by itself.",
+	TargetMissing: "Mount or create the receiving folder; the site goes on by itself.",
+	SourceMissing: "Mount or create the source folder; nothing is removed meanwhile.",
+	DiskFull:      "Make room on the target's disk; the site goes on by itself.",
+	Permission:    "Give the service's account the right to do this, then replay.",
+	NotEmpty:      "The folder holds files that did not come through Synchro; move them away, then replay.",
+	NameTooLong:   "The target cannot hold a name this long; rename the object on the source.",
+	NameRefused:   "The target cannot hold this name; rename the object on the source.",
+	PathTaken:     "Something else stands at this path; move it away, then replay.",
+	ParentMissing: "The container is not on the target; replay the container first.",
+	Waiting:       "It is released by itself when the object that it waits for succeeds.",
+	Unsupported:   "This driver cannot hold such an object; leave it out of the channel.",
+	Invalid:       "The change is malformed; look at its source, then discard it.",
+	SchemaUnknown: "The change was written by a newer version; upgrade this service, then replay.",
+	BlobMissing:   "The bytes are not in the broker; touch the object on the source so that they are sent again.",
+	BlobDamaged:   "The stored bytes do not have the digest they claim; touch the object on the source.",
+	BrokerDown:    "Bring the broker back; work goes on by itself.",
+	BrokerFull:    "Raise the broker's limits or free space; work goes on by itself.",
+	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
+	Misconfigured: "Correct the configuration and start again.",
 }
 
 // Advice tells an operator in a sentence what to do about a code. An unknown

@@ -207,3 +207,14 @@ func Unquote(s string) string {
 	}
 	return string(out)
 }
+
+// ErrorSite tells which site a subject of ErrorStream is about.
+func ErrorSite(subj string) (site string, ok bool) {
+	for _, prefix := range []string{importError, exportError} {
+		if rest, found := strings.CutPrefix(subj, prefix); found {
+			site, _, ok = strings.Cut(rest, ".")
+			return site, ok
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,237 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"synchro.example/shared/blob"
+	"synchro.example/shared/content"
+	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/tree"
+)
+
+// Bounds of the pipeline from reading to the log.
+const (
+	readers    = 4
+	readAhead  = 64
+	batchCount = 1000
+	batchBytes = 4 << 20
+	batchWait  = 5 * time.Millisecond
+)
+
+// outcome counts what became of the steps of one pass.
+type outcome struct {
+	published, unchanged, postponed int
+}
+
+// batch gathers messages and puts them into the log together.
+type batch struct {
+	e       *Exporter
+	msgs    []*nats.Msg
+	bytes   int
+	uploads []blob.Result
+}
+
+// carry reads the objects of steps, several at a time, and publishes their changes
+// in the order of the steps.
+func (e *Exporter) carry(ctx context.Context, steps []*step) (outcome, error) {
+	var out outcome
+	g, ctx := errgroup.WithContext(ctx)
+	queue := make(chan chan captured, readAhead)
+	g.Go(func() error { return e.readAll(ctx, steps, queue) })
+	g.Go(func() error { return e.publishAll(ctx, queue, &out) })
+	return out, g.Wait()
+}
+
+func (e *Exporter) readAll(ctx context.Context, steps []*step, queue chan<- chan captured) error {
+	defer close(queue)
+	var g errgroup.Group
+	g.SetLimit(readers)
+	defer func() { _ = g.Wait() }()
+	for _, s := range steps {
+		result := make(chan captured, 1)
+		select {
+		case queue <- result:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		_, hasOld := e.old(s.uid)
+		g.Go(func() error {
+			result <- e.capture(ctx, s, hasOld)
+			return nil
+		})
+	}
+	return nil
+}
+
+func (e *Exporter) publishAll(ctx context.Context, queue <-chan chan captured, out *outcome) error {
+	b := &batch{e: e}
+	for result := range queue {
+		c, err := b.await(ctx, result)
+		if err != nil {
+			return err
+		}
+		if err := e.take(ctx, b, c, out); err != nil {
+			return err
+		}
+	}
+	return b.flush(ctx)
+}
+
+// await waits for the next object, and does not let finished ones wait with it.
+func (b *batch) await(ctx context.Context, result <-chan captured) (captured, error) {
+	timer := time.NewTimer(batchWait)
+	defer timer.Stop()
+	for {
+		select {
+		case c := <-result:
+			return c, nil
+		case <-timer.C:
+			if err := b.flush(ctx); err != nil {
+				return captured{}, err
+			}
+		case <-ctx.Done():
+			return captured{}, ctx.Err()
+		}
+	}
+}
+
+// take puts one captured object into the batch, if it is a change.
+func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome) error {
+	switch {
+	case c.err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case c.err != nil:
+		out.postponed++
+		return e.postpone(c)
+	case !e.placeIsFree(c.step):
+		out.postponed++
+		return nil
+	}
+	old, isKnown := e.old(c.step.uid)
+	digest := content.DigestOf(c.payloads)
+	k := known{kind: c.step.item.Type, digest: digest, fingerprint: c.fingerprint, identity: c.step.item.Identity, version: old.version}
+	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && old.digest == digest && at == c.step.place {
+		out.unchanged++
+		e.remember(c.step, k)
+		return nil
+	}
+	k.version = e.clock.Next()
+	m, err := e.message(&c, k, old)
+	if err != nil {
+		return err
+	}
+	out.published++
+	e.remember(c.step, k)
+	return b.add(ctx, m, c.uploads)
+}
+
+// postpone decides about an object that could not be read: nearly all such faults
+// are mended by the next scan, so they only end a pass when they are the site's.
+func (e *Exporter) postpone(c captured) error {
+	f := fault.Of(c.err)
+	if f.WholeSite || f.Class == fault.Stop {
+		return c.err
+	}
+	level := slog.LevelWarn
+	if f.Code == fault.Unsettled || f.Code == fault.Vanished {
+		level = slog.LevelDebug
+	}
+	e.log.Log(context.Background(), level, "object is left for the next scan", "path", c.step.path, "code", f.Code, "error", c.err)
+	return nil
+}
+
+// placeIsFree tells whether the log, as it is by now, has the container of a step
+// and nothing else at its place: an earlier step may have been postponed.
+func (e *Exporter) placeIsFree(s *step) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.removed {
+		return e.inv.tree.Empty(s.uid)
+	}
+	if _, ok := e.inv.tree.PathIn(s.place); !ok {
+		return false
+	}
+	at, taken := e.inv.tree.At(s.place)
+	return !taken || at == s.uid
+}
+
+func (e *Exporter) old(uid string) (known, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.inv.tree.Get(uid)
+}
+
+func (e *Exporter) placeOf(uid string) (tree.Place, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.inv.tree.Place(uid)
+}
+
+func (e *Exporter) remember(s *step, k known) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.removed {
+		e.inv.remove(s.uid)
+		return
+	}
+	e.inv.put(s.uid, s.place, k)
+}
+
+func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	s := c.step
+	change := &content.Change{
+		ID: id.String(), Source: e.site, Kind: content.Modified,
+		Object: content.Object{
+			UID: s.uid, ParentUID: s.place.Parent, Name: s.place.Name, Path: s.path, Type: k.kind, Meta: c.meta,
+		},
+		Version: k.version, Previous: old.version, CapturedAt: time.Now().UTC(), Digest: k.digest, Payloads: c.payloads,
+	}
+	if s.removed {
+		change.Kind, change.Object.Type = content.Removed, old.kind
+	}
+	m, err := envelope.Message(subject.ExportToProcess(e.site, s.uid), change, k.fingerprint, k.identity)
+	if err == nil && s.removed {
+		m.Header.Set(jetstream.MsgTTLHeader, e.tombstones.Truncate(time.Second).String())
+	}
+	return m, err
+}
+
+func (b *batch) add(ctx context.Context, m *nats.Msg, uploads []blob.Result) error {
+	b.msgs = append(b.msgs, m)
+	b.bytes += len(m.Data)
+	b.uploads = append(b.uploads, uploads...)
+	if len(b.msgs) >= batchCount || b.bytes >= batchBytes {
+		return b.flush(ctx)
+	}
+	return nil
+}
+
+func (b *batch) flush(ctx context.Context) error {
+	if len(b.msgs) == 0 {
+		return nil
+	}
+	if _, err := b.e.publisher.Publish(ctx, b.msgs); err != nil {
+		return err
+	}
+	b.e.count(len(b.msgs))
+	var errs []error
+	for _, u := range b.uploads {
+		errs = append(errs, b.e.blobs.Confirm(ctx, u))
+	}
+	b.msgs, b.bytes, b.uploads = nil, 0, nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,184 @@
+package importer
+
+import (
+	"context"
+
+	"synchro.example/services/importer/schedule"
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/tree"
+	"synchro.example/shared/version"
+)
+
+// asideName begins the name that an object has for a moment while a ring of moves
+// is carried out one by one.
+const asideName = ".synchro-aside-"
+
+// task is one change on its way to the target.
+type task struct {
+	change  *content.Change
+	channel string
+	place   tree.Place
+	acks    []func()
+	// aside marks a move out of the way; the ledger keeps the version it had.
+	aside    bool
+	attempts int
+	locks    []string
+	turn     *schedule.Task[*task]
+}
+
+func (t *task) uid() string { return t.change.Object.UID }
+
+// admission is the taking in of one change with everything that must come first.
+type admission struct {
+	*session
+	ctx     context.Context
+	channel string
+	under   map[string]bool // uids that are being admitted
+}
+
+// admit queues a change, unless the site has it already. What it needs and the
+// queue lacks is looked up in the log and queued before it: in a log that keeps
+// only the newest state of each object, a container may stand behind its content.
+func (s *session) admit(ctx context.Context, channel string, c *content.Change, ack func()) error {
+	a := &admission{session: s, ctx: ctx, channel: channel, under: map[string]bool{}}
+	return a.take(c, ack)
+}
+
+func (a *admission) take(c *content.Change, ack func()) error {
+	uid := c.Object.UID
+	if c.Version <= a.versionOf(uid) {
+		return a.superseded(a.ctx, uid, ack)
+	}
+	if queued := a.newest[uid]; queued != nil && queued.change.Version >= c.Version {
+		queued.acks = append(queued.acks, ack)
+		return nil
+	}
+	a.under[uid] = true
+	defer delete(a.under, uid)
+	waitsFor, err := a.prepare(c)
+	if err != nil {
+		return err
+	}
+	if waitsFor != "" {
+		return a.hold(a.ctx, &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}, waitsFor)
+	}
+	a.queue(&task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}})
+	return nil
+}
+
+// prepare queues what must come before c. It names the object that c has to wait
+// for when that cannot be.
+func (a *admission) prepare(c *content.Change) (waitsFor string, err error) {
+	if c.Kind == content.Removed {
+		return "", a.emptyFirst(c.Object.UID)
+	}
+	if parent := c.Object.ParentUID; parent != "" && !a.plan.live(parent) {
+		if err := a.fetch(parent); err != nil {
+			return "", err
+		}
+		if !a.plan.live(parent) {
+			return parent, nil
+		}
+	}
+	return "", a.freeFirst(c)
+}
+
+// fetch queues the newest change of an object if the log has one that is not queued.
+func (a *admission) fetch(uid string) error {
+	if a.under[uid] {
+		return nil
+	}
+	c, err := a.lookup(a.ctx, a.channel, uid)
+	if c == nil || err != nil {
+		return err
+	}
+	if _, failed := a.failed[uid]; failed && c.Version <= a.failed[uid].Version {
+		return nil
+	}
+	return a.take(c, func() {})
+}
+
+// lookup reads the newest change of an object from the log. One that cannot be read
+// counts as absent: its own delivery reports it.
+func (s *session) lookup(ctx context.Context, channel, uid string) (*content.Change, error) {
+	c, err := changelog.NewestChange(ctx, s.js, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
+	if err != nil && fault.Of(err).Class == fault.Park {
+		return nil, nil
+	}
+	return c, err
+}
+
+// emptyFirst queues what has left a container, or is gone, before the container goes.
+func (a *admission) emptyFirst(uid string) error {
+	var children []string
+	for child := range a.actual.Children(uid) {
+		if place, ok := a.plan.place(child); ok && place.Parent == uid {
+			children = append(children, child)
+		}
+	}
+	for _, child := range children {
+		if err := a.fetch(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeFirst makes the place of c free: what stands there has newer state in the log,
+// or the log does not know it any more and it is the same thing under an old uid.
+func (a *admission) freeFirst(c *content.Change) error {
+	place := placeOf(c)
+	holder, taken := a.plan.holder(place)
+	if !taken || holder == c.Object.UID {
+		return nil
+	}
+	if a.under[holder] {
+		return a.stepAside(holder)
+	}
+	h, err := a.lookup(a.ctx, a.channel, holder)
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return a.replace(a.ctx, holder)
+	}
+	return a.take(h, func() {})
+}
+
+// stepAside breaks a ring: the object leaves its place for a name of its own at the
+// root, until its own change, which is being admitted, takes it to where it belongs.
+func (a *admission) stepAside(uid string) error {
+	c, err := a.lookup(a.ctx, a.channel, uid)
+	if c == nil || err != nil {
+		return err
+	}
+	a.queue(&task{change: c, channel: a.channel, place: tree.Place{Name: asideName + uid}, aside: true})
+	return nil
+}
+
+// queue gives a task to the scheduler, under the paths that it has in the plan.
+func (s *session) queue(t *task) {
+	uid := t.uid()
+	if from, ok := s.plan.path(uid); ok {
+		t.locks = append(t.locks, from)
+	}
+	removed := t.change.Kind == content.Removed
+	s.plan.set(uid, t.place, removed)
+	if to, ok := s.plan.pathIn(t.place); ok && !removed {
+		t.locks = append(t.locks, to)
+	}
+	if !t.aside {
+		s.newest[uid] = t
+	}
+	t.turn = s.tasks.Add(t, t.locks...)
+}
+
+func (s *session) versionOf(uid string) version.Version {
+	if e, ok := s.actual.Get(uid); ok {
+		return e.Version
+	}
+	return s.tombstones[uid]
+}

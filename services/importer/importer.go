@@ -1,0 +1,131 @@
+// Package importer applies the changes of channels to one receiving site: in the
+// order that the content tree asks for, in parallel otherwise, each once. What has
+// taken effect stands in the site's ledger, what failed in the ERROR stream.
+package importer
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"synchro.example/shared/blob"
+	"synchro.example/shared/content"
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/publish"
+	"synchro.example/shared/status"
+	"synchro.example/shared/stream"
+)
+
+// Options are what an importer needs.
+type Options struct {
+	Site string
+	// Channels are the names of the channels that the site receives.
+	Channels []string
+	Target   content.Target
+	NC       *nats.Conn
+	JS       jetstream.JetStream
+	Log      *slog.Logger
+	// Workers is how many calls of the target may run at the same time.
+	Workers int
+	// Window is how many changes may be here at the same time.
+	Window int
+	// Attempts is how often a change is tried before it is set aside.
+	Attempts int
+	// Tombstones is how long the ledger remembers removals, 30 days when zero.
+	Tombstones time.Duration
+	// Host and Software are kept with failures.
+	Host, Software string
+	// Landed, when set, is called for each change that has taken effect, from one
+	// goroutine.
+	Landed func(path string, c *content.Change)
+}
+
+// Importer is one running importer. Run and Settle must not run at the same time.
+type Importer struct {
+	Options
+	log       *slog.Logger
+	publisher *publish.Publisher
+	blobs     *blob.Store
+	dead      *deadletter.Store
+	done      atomic.Int64
+	report    atomic.Pointer[status.Report]
+}
+
+// New makes an importer and its streams.
+func New(ctx context.Context, o Options) (*Importer, error) {
+	if o.Tombstones == 0 {
+		o.Tombstones = 30 * 24 * time.Hour
+	}
+	i := &Importer{
+		Options: o, log: o.Log.With("service", status.Importer, "site", o.Site),
+		blobs: blob.New(o.JS), dead: deadletter.New(o.JS),
+	}
+	i.report.Store(&status.Report{State: status.Starting})
+	streams := []jetstream.StreamConfig{stream.Ledger(o.Site), stream.Errors(), stream.Replay(), stream.Blobs()}
+	for _, ch := range o.Channels {
+		streams = append(streams, stream.Import(ch))
+	}
+	if err := stream.Ensure(ctx, o.JS, streams...); err != nil {
+		return nil, err
+	}
+	i.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	return i, nil
+}
+
+// Run imports until soft ends; what is being applied then is finished unless hard
+// ends as well. Only faults of class Stop end it earlier.
+func (i *Importer) Run(soft, hard context.Context) error {
+	stop, err := status.Serve(i.NC, status.Importer, i.Site, func() status.Report { return *i.report.Load() })
+	if err != nil {
+		return err
+	}
+	defer stop()
+	retry := newBackoff()
+	for soft.Err() == nil {
+		start := time.Now()
+		err := i.session(soft, hard, false)
+		if soft.Err() != nil || err == nil {
+			return ignoreEnd(hard, err)
+		}
+		if fault.Of(err).Class == fault.Stop {
+			return err
+		}
+		if time.Since(start) > time.Minute {
+			retry.Reset()
+		}
+		i.log.Warn("import is paused and tried again", "error", err)
+		i.report.Store(&status.Report{State: status.Paused, Reason: err.Error(), Done: i.done.Load()})
+		select {
+		case <-soft.Done():
+		case <-time.After(retry.NextBackOff()):
+		}
+	}
+	return nil
+}
+
+// ignoreEnd drops the error of work that was left because it was told to stop.
+func ignoreEnd(hard context.Context, err error) error {
+	if hard.Err() != nil || fault.Of(err).Class != fault.Stop {
+		return nil
+	}
+	return err
+}
+
+// Settle applies everything that is in the channels' logs and the site's replays
+// now. What failed is in the ERROR stream and is no error here.
+func (i *Importer) Settle(ctx context.Context) error { return i.session(ctx, ctx, true) }
+
+// Done is how many changes have taken effect since New.
+func (i *Importer) Done() int64 { return i.done.Load() }
+
+func newBackoff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 200*time.Millisecond, 30*time.Second
+	return b
+}

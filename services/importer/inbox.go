@@ -1,0 +1,139 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/subject"
+)
+
+// inboxBytes bounds what the broker sends ahead.
+const inboxBytes = 8 << 20
+
+// ackWait is when the broker offers a change again that nobody has acknowledged. It
+// is harmless: the ledger and the queue know what is here.
+const ackWait = 5 * time.Minute
+
+// delivery is one message from a channel's log or from the replays.
+type delivery struct {
+	channel string // empty for a replay
+	msg     jetstream.Msg
+}
+
+// subscribe starts the consumers of the site.
+func (s *session) subscribe(ctx context.Context) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	for _, ch := range s.Channels {
+		end, err := s.consume(ctx, subject.ImportStream(ch), "", ch)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, end)
+	}
+	end, err := s.consume(ctx, subject.ReplayStream, subject.ImportReplayAll(s.Site), "")
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return func() { end(); stop() }, nil
+}
+
+func (s *session) consume(ctx context.Context, streamName, filter, channel string) (stop func(), err error) {
+	c, err := s.JS.CreateOrUpdateConsumer(ctx, streamName, jetstream.ConsumerConfig{
+		Durable: subject.SiteConsumer(s.Site), FilterSubject: filter,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: s.Window,
+	})
+	if err != nil {
+		return nil, changelog.Classify(fmt.Errorf("make the consumer of site %s on %s: %w", s.Site, streamName, err))
+	}
+	s.consumers = append(s.consumers, c)
+	running, err := c.Consume(
+		func(m jetstream.Msg) {
+			select {
+			case s.inbox <- delivery{channel, m}:
+			case <-ctx.Done():
+			}
+		},
+		jetstream.PullMaxMessagesWithBytesLimit(s.Window, inboxBytes),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { s.consumeError(streamName, err) }),
+	)
+	if err != nil {
+		return nil, changelog.Classify(fmt.Errorf("read %s for site %s: %w", streamName, s.Site, err))
+	}
+	return running.Stop, nil
+}
+
+// consumeError ends the session when a consumer is gone; a new one makes it again.
+func (s *session) consumeError(streamName string, err error) {
+	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		s.breakOff(fault.OfSite(fault.Retry, fault.BrokerDown, fmt.Errorf("the consumer on %s is gone: %w", streamName, err)))
+		return
+	}
+	s.log.Debug("reading is interrupted", "stream", streamName, "error", err)
+}
+
+func (s *session) receive(ctx context.Context, d delivery) error {
+	ack := func() {
+		if err := d.msg.Ack(); err != nil {
+			s.log.Debug("an acknowledgement is lost, the change comes again and is known", "error", err)
+		}
+	}
+	if d.channel == "" {
+		return s.replay(ctx, d.msg, ack)
+	}
+	c, err := envelope.Decode(d.msg.Data())
+	if err != nil {
+		return s.refuse(ctx, d, err, ack)
+	}
+	return s.admit(ctx, d.channel, c, ack)
+}
+
+// replay admits the newest change of a failed object again.
+func (s *session) replay(ctx context.Context, m jetstream.Msg, ack func()) error {
+	r, err := deadletter.ParseReplay(m.Data())
+	if err != nil {
+		s.log.Error("a replay cannot be read and is dropped", "subject", m.Subject(), "error", err)
+		ack()
+		return nil
+	}
+	c, err := s.lookup(ctx, r.Channel, r.UID)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		s.log.Warn("a replay is dropped: the log has no such object any more", "uid", r.UID, "channel", r.Channel)
+		return s.superseded(ctx, r.UID, ack)
+	}
+	return s.admit(ctx, r.Channel, c, ack)
+}
+
+// refuse keeps a message that is no change as a failure, as far as its headers say
+// what it is about.
+func (s *session) refuse(ctx context.Context, d delivery, cause error, ack func()) error {
+	h, err := envelope.ParseHead(d.msg.Headers())
+	if err != nil {
+		s.log.Error("a message of the log is no change and cannot be named", "subject", d.msg.Subject(), "error", errors.Join(cause, err))
+		ack()
+		return nil
+	}
+	if h.Version <= s.versionOf(h.UID) {
+		return s.superseded(ctx, h.UID, ack)
+	}
+	c := &content.Change{Object: content.Object{UID: h.UID, ParentUID: h.ParentUID, Name: h.Name, Path: h.Name}, Version: h.Version}
+	return s.giveUp(ctx, &task{change: c, channel: d.channel, place: placeOf(c), attempts: 1, acks: []func(){ack}}, fault.Of(cause), "")
+}

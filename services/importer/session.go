@@ -1,0 +1,259 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"synchro.example/services/importer/schedule"
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/ledger"
+	"synchro.example/shared/publish"
+	"synchro.example/shared/status"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/tree"
+	"synchro.example/shared/version"
+)
+
+// Times of a session.
+const (
+	askEvery    = 50 * time.Millisecond // how often Settle asks whether anything is left
+	reportEvery = 250 * time.Millisecond
+	pauseLimit  = time.Minute // how long Settle waits for a site that takes nothing
+)
+
+// session is an importer from reading its ledger to the first error of the broker.
+// Its state belongs to one goroutine, the loop; workers talk to it by channels.
+type session struct {
+	*Importer
+	actual     *tree.Tree[*ledger.Entry]
+	tombstones map[string]version.Version
+	plan       *plan
+	tasks      *schedule.Scheduler[*task]
+	newest     map[string]*task // by uid, the newest that is queued
+	failed     map[string]*deadletter.Entry
+	waiting    map[string]map[string]string // uid to the uids that wait for it, and their channels
+
+	inbox   chan delivery
+	results chan []result
+	again   chan *task
+	broken  chan error // from consumers and the ledger
+	due     []*task    // to be tried again now
+	asleep  int        // tasks that wait for a later attempt
+	running int        // calls of the target
+	paused  pause
+
+	records   *publish.Collector
+	consumers []jetstream.Consumer
+}
+
+// pause is the state of a site that takes nothing at the moment.
+type pause struct {
+	on     bool
+	since  time.Time
+	reason error
+	retry  *backoff.ExponentialBackOff
+	wake   *time.Timer
+	probe  bool // one task may be tried
+}
+
+func (i *Importer) session(soft, hard context.Context, once bool) error {
+	ctx, cancel := context.WithCancel(hard)
+	defer cancel()
+	s, err := i.open(ctx)
+	if err != nil {
+		return err
+	}
+	stop, err := s.subscribe(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.loop(soft, ctx, once)
+	stop()
+	cancel()
+	for ; s.running > 0; s.running-- {
+		<-s.results
+	}
+	closing, end := context.WithTimeout(context.WithoutCancel(hard), 10*time.Second)
+	defer end()
+	return errors.Join(err, s.records.Close(closing))
+}
+
+// open reads the ledger and the failures.
+func (i *Importer) open(ctx context.Context) (*session, error) {
+	s := &session{
+		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{},
+		tasks: schedule.New[*task](), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
+		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
+		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
+		paused:  pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
+		records: publish.NewCollector(i.publisher, publish.CollectorOptions{}),
+	}
+	s.plan = newPlan(s.actual)
+	if err := ledger.Load(ctx, i.JS, i.Site, s.recall); err != nil {
+		return nil, err
+	}
+	entries, err := i.dead.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.Site == i.Site {
+			s.recallFailure(&e)
+		}
+	}
+	return s, nil
+}
+
+func (s *session) recall(e *ledger.Entry) {
+	if e.Live() {
+		delete(s.tombstones, e.UID)
+		s.actual.Put(e.UID, tree.Place{Parent: e.Parent, Name: e.Name}, e)
+		return
+	}
+	s.actual.Remove(e.UID)
+	s.tombstones[e.UID] = e.Version
+}
+
+func (s *session) recallFailure(e *deadletter.Entry) {
+	s.failed[e.UID] = e
+	if e.WaitsFor != "" {
+		s.wait(e.WaitsFor, e.UID, e.Channel)
+	}
+}
+
+func (s *session) wait(on, uid, channel string) {
+	if s.waiting[on] == nil {
+		s.waiting[on] = map[string]string{}
+	}
+	s.waiting[on][uid] = channel
+}
+
+// loop takes in, gives out and records, until soft ends and nothing runs, or with
+// once until nothing is left.
+func (s *session) loop(soft, hard context.Context, once bool) error {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for {
+		if soft.Err() != nil && s.running == 0 {
+			return nil
+		}
+		if soft.Err() == nil {
+			if err := s.dispatch(hard); err != nil {
+				return err
+			}
+		}
+		var idle <-chan time.Time
+		if once && s.idle() {
+			idle = time.After(askEvery)
+		}
+		select {
+		case <-hard.Done():
+			return nil
+		case <-s.endOf(soft):
+		case err := <-s.broken:
+			return err
+		case d := <-s.roomFor():
+			if err := s.receive(hard, d); err != nil {
+				return err
+			}
+		case r := <-s.results:
+			s.running--
+			if err := s.conclude(hard, r); err != nil {
+				return err
+			}
+		case t := <-s.again:
+			s.asleep--
+			s.due = append(s.due, t)
+		case <-s.paused.wake.C:
+			s.paused.probe = true
+		case <-tick.C:
+			s.say()
+			if once && s.paused.on && time.Since(s.paused.since) > pauseLimit {
+				return fault.OfSite(fault.Retry, fault.TargetDown, fmt.Errorf("site %s has taken nothing for %v: %w", s.Site, pauseLimit, s.paused.reason))
+			}
+		case <-idle:
+			left, err := s.left(hard)
+			if err != nil || !left {
+				return err
+			}
+		}
+	}
+}
+
+// endOf is soft's end as long as something runs: the loop must not spin on it.
+func (s *session) endOf(soft context.Context) <-chan struct{} {
+	if soft.Err() != nil {
+		return nil
+	}
+	return soft.Done()
+}
+
+// roomFor is the inbox while there is room.
+func (s *session) roomFor() <-chan delivery {
+	if s.tasks.Open() >= s.Window {
+		return nil
+	}
+	return s.inbox
+}
+
+// idle tells whether nothing is here.
+func (s *session) idle() bool {
+	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0
+}
+
+// left asks the broker whether anything is on its way to the site.
+func (s *session) left(ctx context.Context) (bool, error) {
+	if err := s.records.Flush(ctx); err != nil {
+		return true, err
+	}
+	if err := s.NC.FlushWithContext(ctx); err != nil {
+		return true, changelog.Classify(err)
+	}
+	for _, c := range s.consumers {
+		info, err := c.Info(ctx)
+		if err != nil {
+			return true, changelog.Classify(err)
+		}
+		if info.NumPending > 0 || info.NumAckPending > 0 {
+			return true, nil
+		}
+	}
+	return !s.idle(), nil
+}
+
+func (s *session) say() {
+	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load()}
+	for _, t := range s.newest {
+		if at := t.change.CapturedAt; r.Oldest.IsZero() || at.Before(r.Oldest) {
+			r.Oldest = at
+		}
+	}
+	if s.paused.on {
+		r.State, r.Reason = status.Paused, s.paused.reason.Error()
+	}
+	s.report.Store(&r)
+}
+
+// breakOff ends the session with an error from another goroutine.
+func (s *session) breakOff(err error) {
+	select {
+	case s.broken <- err:
+	default:
+	}
+}
+
+// landed tells whoever wants to know.
+func (s *session) landed(path string, c *content.Change) {
+	s.done.Add(1)
+	if s.Landed != nil {
+		s.Landed(path, c)
+	}
+}

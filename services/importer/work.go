@@ -1,0 +1,225 @@
+package importer
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/ledger"
+	"synchro.example/shared/subject"
+)
+
+// result is what became of one operation.
+type result struct {
+	task *task
+	op   content.Op
+	err  error
+}
+
+// dispatch gives the target what may run now. A target that takes many operations
+// in a call gets the next call when it is done with the last, or when a full one
+// is ready.
+func (s *session) dispatch(ctx context.Context) error {
+	for s.mayCall() {
+		batch, err := s.gather(ctx, s.callSize())
+		if err != nil {
+			return err
+		}
+		if len(batch) > 0 {
+			s.call(ctx, batch)
+		}
+	}
+	return nil
+}
+
+func (s *session) mayCall() bool {
+	ready := len(s.due) + s.tasks.Ready()
+	if ready == 0 || s.paused.on && (!s.paused.probe || s.running > 0) {
+		return false
+	}
+	return s.running == 0 || s.running < s.Workers && ready >= s.Target.Batch()
+}
+
+func (s *session) callSize() int {
+	if s.paused.on {
+		s.paused.probe = false
+		return 1
+	}
+	return s.Target.Batch()
+}
+
+func (s *session) gather(ctx context.Context, most int) ([]result, error) {
+	var batch []result
+	for len(batch) < most {
+		t := s.next()
+		if t == nil {
+			break
+		}
+		op, run, err := s.prepare(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if run {
+			batch = append(batch, result{task: t, op: op})
+		}
+	}
+	return batch, nil
+}
+
+func (s *session) next() *task {
+	if len(s.due) > 0 {
+		t := s.due[0]
+		s.due = s.due[1:]
+		return t
+	}
+	if turn := s.tasks.Next(); turn != nil {
+		return turn.Value
+	}
+	return nil
+}
+
+// prepare makes the operation of a task from what the site has now. It is false
+// when the task is settled without the target: done already, waiting, or moved to
+// another turn because something above it did not go as planned.
+func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error) {
+	uid := t.uid()
+	if t.change.Version <= s.versionOf(uid) {
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.supersededAll(ctx, t) })
+	}
+	from, _ := s.actual.Path(uid)
+	if t.change.Kind == content.Removed {
+		if from == "" {
+			return content.Op{}, false, s.conclude(ctx, []result{{task: t}})
+		}
+		return s.operation(t, from, ""), true, nil
+	}
+	to, ok := s.actual.PathIn(t.place)
+	if !ok {
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
+	}
+	if holder, taken := s.actual.At(t.place); taken && holder != uid {
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, holder) })
+	}
+	if !s.covered(t, from, to) {
+		s.tasks.Done(t.turn)
+		t.locks = nil
+		s.queue(t)
+		return content.Op{}, false, nil
+	}
+	return s.operation(t, from, to), true, nil
+}
+
+// covered tells whether a task's turn is about the paths that it works on.
+func (s *session) covered(t *task, from, to string) bool {
+	return slices.Contains(t.locks, to) && (from == "" || slices.Contains(t.locks, from))
+}
+
+// leave ends a task's turn and settles it otherwise.
+func (s *session) leave(_ context.Context, t *task, otherwise func() error) error {
+	s.finish(t)
+	return otherwise()
+}
+
+func (s *session) operation(t *task, from, to string) content.Op {
+	old, had := s.actual.Get(t.uid())
+	return content.Op{
+		Change: t.change, From: from, To: to,
+		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change),
+		Open: func(ctx context.Context, p *content.Payload) (io.ReadCloser, error) {
+			return s.blobs.Open(ctx, p)
+		},
+	}
+}
+
+// call lets the target work, and tells live listeners that it does.
+func (s *session) call(ctx context.Context, batch []result) {
+	s.running++
+	ops := make([]content.Op, len(batch))
+	for i := range batch {
+		ops[i] = batch[i].op
+		_ = s.NC.Publish(subject.ImportProcessing(s.Site, batch[i].task.uid()), nil)
+	}
+	go func() {
+		for i, err := range s.Target.Apply(ctx, ops) {
+			batch[i].err = err
+		}
+		s.results <- batch
+	}()
+}
+
+// conclude records what became of operations.
+func (s *session) conclude(ctx context.Context, batch []result) error {
+	for _, r := range batch {
+		var err error
+		if r.err == nil {
+			err = s.succeed(ctx, r)
+		} else {
+			err = s.fail(ctx, r.task, fault.Of(r.err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) fail(ctx context.Context, t *task, f *fault.Error) error {
+	switch {
+	case ctx.Err() != nil:
+		s.due = append(s.due, t)
+		return nil
+	case f.Class == fault.Stop:
+		return f
+	case f.WholeSite:
+		s.pause(f)
+		s.due = append(s.due, t)
+		return nil
+	}
+	t.attempts++
+	if f.Class == fault.Retry && t.attempts < s.Attempts {
+		s.later(ctx, t)
+		return nil
+	}
+	s.finish(t)
+	return s.giveUp(ctx, t, f, "")
+}
+
+// later tries a task again after a while. It keeps its turn: what it is ordered
+// before waits.
+func (s *session) later(ctx context.Context, t *task) {
+	delay := newBackoff()
+	wait := delay.NextBackOff()
+	for range t.attempts - 1 {
+		wait = delay.NextBackOff()
+	}
+	s.asleep++
+	time.AfterFunc(wait, func() {
+		select {
+		case s.again <- t:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// pause stops giving work to a site that takes none, but for a probe now and then.
+func (s *session) pause(f *fault.Error) {
+	if !s.paused.on {
+		s.paused.on, s.paused.since = true, time.Now()
+		s.log.Warn("the site takes no changes at the moment; it is tried again by itself", "code", f.Code, "error", f, "advice", fault.Advice(f.Code))
+	}
+	s.paused.reason = f
+	s.paused.probe = false
+	s.paused.wake.Reset(s.paused.retry.NextBackOff())
+}
+
+func (s *session) resume() {
+	if s.paused.on {
+		s.log.Info("the site takes changes again", "after", time.Since(s.paused.since).Round(time.Millisecond))
+	}
+	s.paused.on, s.paused.reason = false, nil
+	s.paused.retry.Reset()
+	s.paused.wake.Stop()
+}

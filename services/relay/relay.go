@@ -1,0 +1,310 @@
+// Package relay passes the changes of a source's log on to the log of a channel,
+// one copy for however many receivers. The bytes of an envelope travel unchanged.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/publish"
+	"synchro.example/shared/status"
+	"synchro.example/shared/stream"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/version"
+)
+
+// Bounds of one fetch.
+const (
+	fetchCount = 256
+	fetchWait  = 500 * time.Millisecond
+	ackWait    = time.Minute
+)
+
+// Options are what a relay needs. All fields but Tombstones are required.
+type Options struct {
+	Channel string
+	From    string // the source site
+	NC      *nats.Conn
+	JS      jetstream.JetStream
+	Log     *slog.Logger
+	// Tombstones is how long the channel's log remembers removals, 30 days when zero.
+	Tombstones time.Duration
+}
+
+// Relay is the relay of one channel. Run and Settle must not run at the same time.
+type Relay struct {
+	channel, from string
+	nc            *nats.Conn
+	js            jetstream.JetStream
+	log           *slog.Logger
+	tombstones    time.Duration
+
+	publisher *publish.Publisher
+	have      map[string]version.Version // by subject token; nil when the log must be read again
+	done      atomic.Int64
+	report    atomic.Pointer[status.Report]
+}
+
+// New makes a relay, its stream and its consumer.
+func New(ctx context.Context, o Options) (*Relay, error) {
+	r := &Relay{
+		channel: o.Channel, from: o.From, nc: o.NC, js: o.JS, tombstones: o.Tombstones,
+		log: o.Log.With("service", status.Relay, "channel", o.Channel),
+	}
+	if r.tombstones == 0 {
+		r.tombstones = 30 * 24 * time.Hour
+	}
+	r.report.Store(&status.Report{State: status.Starting})
+	if err := stream.Ensure(ctx, o.JS, stream.Export(o.From), stream.Import(o.Channel), stream.Errors()); err != nil {
+		return nil, err
+	}
+	r.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	return r, nil
+}
+
+// Run relays until soft ends; what is being published then is finished unless hard
+// ends as well. Only faults of class Stop end it earlier.
+func (r *Relay) Run(soft, hard context.Context) error {
+	stop, err := status.Serve(r.nc, status.Relay, r.channel, func() status.Report { return *r.report.Load() })
+	if err != nil {
+		return err
+	}
+	defer stop()
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval = 200*time.Millisecond, 30*time.Second
+	for soft.Err() == nil {
+		err := r.follow(soft, hard, func() { retry.Reset() })
+		if soft.Err() != nil {
+			break
+		}
+		if err != nil && fault.Of(err).Class == fault.Stop {
+			return err
+		}
+		r.pause(err)
+		select {
+		case <-soft.Done():
+		case <-time.After(retry.NextBackOff()):
+		}
+	}
+	return nil
+}
+
+// follow relays until soft ends or something fails.
+func (r *Relay) follow(soft, hard context.Context, progress func()) error {
+	consumer, err := r.open(hard)
+	if err != nil {
+		return err
+	}
+	for soft.Err() == nil {
+		r.say()
+		if _, err := r.round(soft, hard, consumer); err != nil {
+			return err
+		}
+		progress()
+	}
+	return nil
+}
+
+// Settle relays everything that is in the source's log now.
+func (r *Relay) Settle(ctx context.Context) error {
+	consumer, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return changelog.Classify(err)
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			return nil
+		}
+		if _, err := r.round(ctx, ctx, consumer); err != nil {
+			return err
+		}
+	}
+}
+
+// open reads the channel's log, mends what is missing in it, and gives the consumer
+// that continues from there.
+func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
+	consumer, err := r.js.CreateOrUpdateConsumer(ctx, subject.ExportStream(r.from), jetstream.ConsumerConfig{
+		Durable: subject.RelayConsumer(r.channel), AckPolicy: jetstream.AckAllPolicy, AckWait: ackWait,
+		MaxAckPending: 4 * fetchCount,
+	})
+	if err != nil {
+		return nil, changelog.Classify(fmt.Errorf("make the relay's consumer on %s: %w", subject.ExportStream(r.from), err))
+	}
+	if r.have != nil {
+		return consumer, nil
+	}
+	have := map[string]version.Version{}
+	err = changelog.Heads(ctx, r.js, subject.ImportStream(r.channel),
+		func(_ uint64, h envelope.Head) { have[subject.Token(h.UID)] = h.Version }, r.unreadable)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.mend(ctx, consumer, have); err != nil {
+		return nil, err
+	}
+	r.have = have
+	return consumer, nil
+}
+
+func (r *Relay) unreadable(subj string, err error) {
+	r.log.Error("a message of a log cannot be read, it is left out", "subject", subj, "error", err)
+}
+
+// mend publishes what the consumer has passed but the channel's log does not have:
+// its stream was damaged or made anew, or acknowledgements outlived it.
+func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[string]version.Version) error {
+	passed := consumer.CachedInfo().AckFloor.Stream
+	if passed == 0 {
+		return nil
+	}
+	var missing []string
+	err := changelog.Heads(ctx, r.js, subject.ExportStream(r.from), func(seq uint64, h envelope.Head) {
+		if seq <= passed && h.Version > have[subject.Token(h.UID)] {
+			missing = append(missing, h.UID)
+		}
+	}, r.unreadable)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	r.log.Warn("the channel's log lacks changes that were relayed before, they are relayed again", "count", len(missing))
+	for _, uid := range missing {
+		m, err := changelog.Newest(ctx, r.js, subject.ExportStream(r.from), subject.ExportToProcess(r.from, uid))
+		if err != nil {
+			return err
+		}
+		if m == nil {
+			continue
+		}
+		if err := r.pass(ctx, []relayed{{header: m.Header, body: m.Data}}, have); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type relayed struct {
+	header nats.Header
+	body   []byte
+}
+
+// round relays one fetch and acknowledges it.
+func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (int, error) {
+	msgs, err := fetch(soft, consumer)
+	if err != nil || len(msgs) == 0 {
+		return 0, err
+	}
+	batch := make([]relayed, len(msgs))
+	for i, m := range msgs {
+		batch[i] = relayed{m.Headers(), m.Data()}
+	}
+	if err := r.pass(hard, batch, r.have); err != nil {
+		r.have = nil // what became of the batch is not known
+		return 0, err
+	}
+	return len(msgs), changelog.Classify(msgs[len(msgs)-1].Ack())
+}
+
+// fetch waits for the first message and takes those that are there with it.
+func fetch(ctx context.Context, consumer jetstream.Consumer) ([]jetstream.Msg, error) {
+	batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(fetchWait))
+	if err != nil {
+		return nil, changelog.Classify(err)
+	}
+	msgs := drain(batch)
+	if len(msgs) == 0 {
+		return nil, changelog.Classify(ignoreTimeout(ctx, batch.Error()))
+	}
+	more, err := consumer.FetchNoWait(fetchCount - 1)
+	if err != nil {
+		return nil, changelog.Classify(err)
+	}
+	return append(msgs, drain(more)...), changelog.Classify(ignoreTimeout(ctx, more.Error()))
+}
+
+func drain(batch jetstream.MessageBatch) []jetstream.Msg {
+	var msgs []jetstream.Msg
+	for m := range batch.Messages() {
+		msgs = append(msgs, m)
+	}
+	return msgs
+}
+
+func ignoreTimeout(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) {
+		return nil
+	}
+	return err
+}
+
+// pass publishes those messages that the channel's log does not have yet.
+func (r *Relay) pass(ctx context.Context, batch []relayed, have map[string]version.Version) error {
+	var out []*nats.Msg
+	for _, in := range batch {
+		h, err := envelope.ParseHead(in.header)
+		if err != nil {
+			r.unreadable(subject.ExportStream(r.from), err)
+			continue
+		}
+		if token := subject.Token(h.UID); h.Version > have[token] {
+			have[token] = h.Version
+			out = append(out, r.message(h, in))
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if _, err := r.publisher.Publish(ctx, out); err != nil {
+		return err
+	}
+	r.done.Add(int64(len(out)))
+	r.announce(out)
+	return nil
+}
+
+func (r *Relay) message(h envelope.Head, in relayed) *nats.Msg {
+	m := envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body)
+	if h.Kind == content.Removed {
+		m.Header.Set(jetstream.MsgTTLHeader, r.tombstones.Truncate(time.Second).String())
+	}
+	return m
+}
+
+// announce tells whoever listens, live, what has been passed on.
+func (r *Relay) announce(out []*nats.Msg) {
+	for _, m := range out {
+		uid := subject.Unquote(m.Header.Get(subject.HeaderUID))
+		_ = r.nc.PublishMsg(&nats.Msg{Subject: subject.ExportDone(r.from, uid), Header: m.Header})
+	}
+}
+
+// Done is how many changes have been relayed since New.
+func (r *Relay) Done() int64 { return r.done.Load() }
+
+func (r *Relay) say() {
+	r.report.Store(&status.Report{State: status.Running, Done: r.done.Load()})
+}
+
+func (r *Relay) pause(err error) {
+	if err == nil {
+		return
+	}
+	r.log.Warn("the relay is paused and tries again", "error", err)
+	r.report.Store(&status.Report{State: status.Paused, Reason: err.Error(), Done: r.done.Load()})
+}

@@ -1,0 +1,78 @@
+// Package ledger is what has taken effect on a receiving site: for each object the
+// newest version, and where it stands. It decides what an importer applies, not the
+// broker's acknowledgements. One stream a site keeps it, one message an object.
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/version"
+)
+
+// Entry is the line of one object.
+type Entry struct {
+	UID     string          `msgpack:"uid"`
+	Parent  string          `msgpack:"parent_uid"`
+	Name    string          `msgpack:"name"`
+	Type    string          `msgpack:"type"`
+	Kind    content.Kind    `msgpack:"kind"` // Removed: a tombstone
+	Version version.Version `msgpack:"version"`
+	Channel string          `msgpack:"channel"`
+	Source  string          `msgpack:"source"`
+	Change  string          `msgpack:"id"` // id of the change
+	Digest  content.Digest  `msgpack:"digest"`
+	// Bytes is the digest of the payloads other than PluginContent.
+	Bytes content.Digest `msgpack:"bytes"`
+	At    time.Time      `msgpack:"at"`
+}
+
+// Live tells whether the site has the object.
+func (e *Entry) Live() bool { return e.Kind == content.Modified }
+
+// BytesDigest gives the digest of the payloads of a change other than PluginContent.
+func BytesDigest(c *content.Change) content.Digest {
+	var rest []content.Payload
+	for _, p := range c.Payloads {
+		if p.Plugin != content.PluginContent {
+			rest = append(rest, p)
+		}
+	}
+	return content.DigestOf(rest)
+}
+
+// Message makes the message that keeps an entry. A tombstone is kept for keep.
+func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
+	body, err := msgpack.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("ledger entry of %s: %w", e.UID, err)
+	}
+	m := nats.NewMsg(subject.ImportDone(site, e.UID))
+	m.Data = body
+	m.Header.Set(nats.MsgIdHdr, nuid.Next())
+	if !e.Live() {
+		m.Header.Set(jetstream.MsgTTLHeader, keep.Truncate(time.Second).String())
+	}
+	return m, nil
+}
+
+// Load reads the whole ledger of a site.
+func Load(ctx context.Context, js jetstream.JetStream, site string, each func(*Entry)) error {
+	return changelog.Scan(ctx, js, subject.LedgerStream(site), false, func(m jetstream.Msg) error {
+		e := new(Entry)
+		if err := msgpack.Unmarshal(m.Data(), e); err != nil {
+			return fmt.Errorf("ledger entry %s is damaged: %w", m.Subject(), err)
+		}
+		each(e)
+		return nil
+	})
+}

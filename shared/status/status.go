@@ -1,0 +1,78 @@
+// Package status lets running services say how they are, and lets commands ask
+// them through the broker. What nobody answers for is not running.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"synchro.example/shared/subject"
+)
+
+// Roles of services.
+const (
+	Exporter = "exporter"
+	Relay    = "relay"
+	Importer = "importer"
+)
+
+// States of a service.
+const (
+	Starting = "starting"
+	Running  = "running"
+	Paused   = "paused"  // its site, or the broker, does not let it work
+	Stopped  = "stopped" // nobody answers
+)
+
+// wait bounds a question to one service.
+const wait = 2 * time.Second
+
+// Report is what a service says of itself.
+type Report struct {
+	State string `json:"state"`
+	// Reason says in a sentence why the state is not Running.
+	Reason string `json:"reason,omitempty"`
+	// Pending is what the service knows it still has to do.
+	Pending int `json:"pending"`
+	// Oldest is when the oldest pending work was captured; zero when none is.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Done counts what it has done since it started.
+	Done int64 `json:"done"`
+}
+
+// Serve answers questions with what report gives, until stop is called.
+func Serve(nc *nats.Conn, role, name string, report func() Report) (stop func(), err error) {
+	sub, err := nc.Subscribe(subject.Status(role, name), func(m *nats.Msg) {
+		body, err := json.Marshal(report())
+		if err == nil {
+			_ = m.Respond(body) // who asked may be gone; that is its business
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("answer for %s %s: %w", role, name, err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}
+
+// Ask asks a service. One that does not run gives the state Stopped and no error.
+func Ask(ctx context.Context, nc *nats.Conn, role, name string) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, subject.Status(role, name), nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return Report{State: Stopped}, nil
+	case err != nil:
+		return Report{}, fmt.Errorf("ask %s %s: %w", role, name, err)
+	}
+	var r Report
+	if err := json.Unmarshal(m.Data, &r); err != nil {
+		return Report{}, fmt.Errorf("%s %s answers what cannot be read: %w", role, name, err)
+	}
+	return r, nil
+}
