@@ -1,3 +1,7 @@
 module synchro.example/services/exporter
 
 go 1.26.0
+
+require synchro.example/shared v0.0.0
+
+replace synchro.example/shared => ../../shared
