@@ -1,0 +1,148 @@
+//go:build unix
+
+package folder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"synchro.example/shared/fault"
+)
+
+// Names in the staging folder. Nothing else in it is ever touched.
+const (
+	stagedPrefix = "synchro-file-"
+	notePrefix   = "synchro-note-"
+)
+
+// staging is the folder in which files are made. Names in it are numbers, so that
+// an object's name may be as long as the file system allows.
+type staging struct {
+	*handle
+	path string
+	seq  atomic.Uint64
+}
+
+// stagingPath gives the folder beside the tree unless one was named.
+func stagingPath(tree, named string) string {
+	if named != "" {
+		return named
+	}
+	return filepath.Join(filepath.Dir(tree), "."+filepath.Base(tree)+".synchro-staging")
+}
+
+// openStaging makes the folder and takes it for this target alone.
+func openStaging(tree *handle, treePath, path string) (*staging, error) {
+	if err := outside(treePath, path); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, stagingFault(err, path)
+	}
+	if st, err := os.Lstat(path); err != nil || !st.IsDir() {
+		return nil, misconfigured("the staging place %q is no folder; move it away or set staging", path)
+	}
+	h, err := openHandle(path)
+	if err != nil {
+		return nil, stagingFault(err, path)
+	}
+	s := &staging{handle: h, path: path}
+	if err := s.claim(tree); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return s, nil
+}
+
+// outside refuses a staging folder in the tree, where it would be content, and a
+// tree in the staging folder.
+func outside(tree, path string) error {
+	t, err1 := filepath.Abs(tree)
+	s, err2 := filepath.Abs(path)
+	if err := errors.Join(err1, err2); err != nil {
+		return misconfigured("staging folder: %w", err)
+	}
+	if within(s, t) || within(t, s) {
+		return misconfigured("the staging folder %q must lie outside the tree %q and not around it", path, tree)
+	}
+	return nil
+}
+
+func within(p, folder string) bool {
+	rel, err := filepath.Rel(folder, p)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+func stagingFault(err error, path string) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) {
+		return targetFault(err, "make the staging folder %q", path)
+	}
+	return misconfigured("the staging folder %q cannot be used; give the account the right to write there, or set staging to a folder on the file system of the tree: %w", path, err)
+}
+
+// claim checks that a rename into the tree will work and that nobody else stages
+// here. The lock goes with the process, however it ends.
+func (s *staging) claim(tree *handle) error {
+	a, b := s.top.stat, tree.top.stat
+	if a.dev != b.dev || a.mount != b.mount {
+		return misconfigured("the staging folder %q is on another file system or mount than the tree %q; sync into a subfolder of the mount, or set staging to a folder within the same mount", s.path, tree.root.Name())
+	}
+	err := unix.Flock(s.top.fd(), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return misconfigured("the staging folder %q is in use: another process writes to the tree %q, stop it or give each tree its own staging", s.path, tree.root.Name())
+	}
+	if err != nil {
+		return stagingFault(fmt.Errorf("lock: %w", err), s.path)
+	}
+	return nil
+}
+
+// leftovers names what an earlier process left behind.
+func (s *staging) leftovers(prefix string) ([]string, error) {
+	names, err := s.top.f.Readdirnames(-1)
+	if err != nil {
+		return nil, stagingFault(err, s.path)
+	}
+	if _, err := s.top.f.Seek(0, 0); err != nil {
+		return nil, stagingFault(err, s.path)
+	}
+	var found []string
+	for _, name := range names {
+		if strings.HasPrefix(name, prefix) {
+			found = append(found, name)
+		}
+	}
+	return found, nil
+}
+
+// sweep removes half-made files.
+func (s *staging) sweep() error {
+	names, err := s.leftovers(stagedPrefix)
+	for _, name := range names {
+		err = errors.Join(err, s.root.Remove(name))
+	}
+	return err
+}
+
+// create makes an empty file under a new name.
+func (s *staging) create() (*os.File, string, error) {
+	name := stagedPrefix + strconv.FormatUint(s.seq.Add(1), 10)
+	f, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	return f, name, err
+}
+
+func (s *staging) drop(name string) {
+	_ = unix.Unlinkat(s.top.fd(), name, 0) // swept at the next start if this fails
+}
+
+// missing is the fault of a tree that is not there.
+func missing(path string, err error) error {
+	return fault.OfSite(fault.Retry, fault.TargetMissing, fmt.Errorf("the receiving folder %q is not there: %w", path, err))
+}
