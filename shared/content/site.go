@@ -19,8 +19,10 @@ type Item struct {
 	// Fingerprint differs when the state may differ. Equal fingerprints mean
 	// equal states; comparing them costs no read.
 	Fingerprint string
-	// Unsettled says that the object is being written now: it is not to be read
-	// yet, and not to be taken for removed.
+	// Unsettled says that the object is being written now, or cannot be read now:
+	// it is not to be read yet, and not to be taken for removed. Nor is anything
+	// known below an unsettled container that is not listed: a container that
+	// cannot be read hides what it holds.
 	Unsettled bool
 	// Handle is the driver's own, handed back in Read.
 	Handle any
