@@ -100,10 +100,14 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 			return nil, readFault(err, item.Path)
 		}
 	}
-	if listed.isDir() {
+	switch {
+	case listed.isDir():
 		return readFolder(h, item.Path, listed)
+	case listed.isRegular():
+		return s.readFile(h, item.Path, listed)
+	default:
+		return nil, fault.Errorf(fault.Retry, fault.Vanished, "read %q: a %s stands there now", item.Path, listed.kindName())
 	}
-	return s.readFile(h, item.Path, listed)
 }
 
 // lookup finds a path without passing a link.
