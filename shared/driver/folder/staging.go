@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ type staging struct {
 	*handle
 	path string
 	seq  atomic.Uint64
+	// creating keeps creations in turn: the folder's lock in the kernel does so
+	// anyway, and whoever waits there burns a processor.
+	creating sync.Mutex
 }
 
 // stagingPath gives the folder beside the tree unless one was named.
@@ -134,6 +138,8 @@ func (s *staging) sweep() error {
 // create makes an empty file under a new name.
 func (s *staging) create() (*os.File, string, error) {
 	name := stagedPrefix + strconv.FormatUint(s.seq.Add(1), 10)
+	s.creating.Lock()
+	defer s.creating.Unlock()
 	f, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	return f, name, err
 }
