@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package folder
 
@@ -20,10 +20,10 @@ import (
 	"synchro.example/shared/fault"
 )
 
-// mountSmall mounts a file system of 1 MiB.
+// mountSmall mounts a file system of 1 MiB with room for 16 files.
 func mountSmall(t *testing.T) string {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,nr_inodes=16"); err != nil {
 		t.Skipf("needs the right to mount a small file system: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
@@ -50,6 +50,20 @@ func TestFullDiskPausesAndGoesOn(t *testing.T) {
 	must(t, apply(t, target, file(strings.Repeat("y", 300<<10)).op("f", "f")))
 }
 
+func TestRemovalMakesRoomOnAFullDisk(t *testing.T) {
+	root := filepath.Join(mountSmall(t), "tree")
+	target := newTarget(t, Options{Path: root})
+	var last int
+	var err error
+	for ; err == nil; last++ {
+		err = apply(t, target, file("x").op("", fmt.Sprint(last)))
+	}
+	wantCode(t, err, fault.DiskFull)
+	must(t, apply(t, target, removal("0", content.TypeFile)))
+	must(t, apply(t, target, removal("1", content.TypeFile)))
+	must(t, apply(t, target, file("x").op("", fmt.Sprint(last))))
+}
+
 func TestMountPointCannotBeItsOwnStagingNeighbour(t *testing.T) {
 	dir := mountSmall(t)
 	_, err := OpenTarget(Options{Path: dir, Log: quietLog()})
@@ -71,17 +85,27 @@ func TestUnmountedTreeIsMissing(t *testing.T) {
 	}
 }
 
-// zeroReader gives n zeros.
-type zeroReader struct{ left int64 }
-
-func (r *zeroReader) Read(b []byte) (int, error) {
-	if r.left == 0 {
-		return 0, io.EOF
+func TestNoPermissionIsParkedAndTouchesNothingElse(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to make a folder that belongs to somebody else")
 	}
-	n := min(int64(len(b)), r.left)
-	clear(b[:n])
-	r.left -= n
-	return int(n), nil
+	root := newTree(t)
+	must(t, os.Mkdir(filepath.Join(root, "theirs"), 0o755))
+	flags, err := unix.IoctlGetInt(int(openFile(t, filepath.Join(root, "theirs")).Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		t.Skip("the file system knows no immutable folders, which alone refuse root")
+	}
+	immutable := func(on int) {
+		must(t, unix.IoctlSetPointerInt(int(openFile(t, filepath.Join(root, "theirs")).Fd()), unix.FS_IOC_SETFLAGS, flags|on))
+	}
+	immutable(0x10)
+	defer immutable(0)
+	target := newTarget(t, Options{Path: root})
+	errs := target.Apply(t.Context(), []content.Op{file("1").op("", "theirs/f"), file("2").op("", "mine")})
+	if f := wantCode(t, errs[0], fault.Permission); f.Class != fault.Park || f.WholeSite {
+		t.Errorf("permission is %+v", f)
+	}
+	must(t, errs[1])
 }
 
 func TestSparseFilePassesInFlatMemory(t *testing.T) {

@@ -64,13 +64,15 @@ func (k *keeper) write(h *hold, path string) error {
 	}
 	name := notePrefix + strconv.FormatUint(k.staging.seq.Add(1), 10)
 	err := unix.Symlinkat(text, k.staging.top.fd(), name)
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) {
-		return nil // a file system without links
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		h.note = name
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP): // a file system without links
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT): // removals must go on, to make room
+	default:
+		return err
 	}
-	return err
+	return nil
 }
 
 // widen gives the owner all rights in an open folder until the last user leaves.

@@ -183,6 +183,27 @@ func TestHalfWrittenFileIsNotGivenOut(t *testing.T) {
 	wantCode(t, read(), fault.Unsettled) // other than it was listed
 }
 
+func TestFileWhoseFolderIsReplacedWhileItIsReadIsUnsettled(t *testing.T) {
+	for name, after := range map[string]func(root string){
+		"gone": func(string) {},
+		"replaced": func(root string) {
+			must(t, os.Mkdir(filepath.Join(root, "d"), 0o755))
+			must(t, os.WriteFile(filepath.Join(root, "d", "f"), []byte("1"), 0o644))
+		},
+	} {
+		root := newTree(t)
+		must(t, os.Mkdir(filepath.Join(root, "d"), 0o755))
+		must(t, os.WriteFile(filepath.Join(root, "d", "f"), []byte("1"), 0o644))
+		s := laterSource(t, root)
+		snap, err := s.Read(t.Context(), list(t, s)["d/f"])
+		must(t, err)
+		must(t, os.Rename(filepath.Join(root, "d"), filepath.Join(root, "e")))
+		after(root)
+		t.Log(name)
+		wantCode(t, snap.Close(), fault.Unsettled)
+	}
+}
+
 func TestUnreadableIsUnsettledAndShieldsWhatItHolds(t *testing.T) {
 	if !unprivileged(t) {
 		return

@@ -22,6 +22,7 @@ import (
 const (
 	stagedPrefix = "synchro-file-"
 	notePrefix   = "synchro-note-"
+	lockName     = "synchro-lock"
 )
 
 // staging is the folder in which files are made. Names in it are numbers, so that
@@ -33,6 +34,7 @@ type staging struct {
 	// creating keeps creations in turn: the folder's lock in the kernel does so
 	// anyway, and whoever waits there burns a processor.
 	creating sync.Mutex
+	lock     *os.File
 }
 
 // stagingPath gives the folder beside the tree unless one was named.
@@ -60,9 +62,17 @@ func openStaging(tree *handle, treePath, path string) (*staging, error) {
 	}
 	s := &staging{handle: h, path: path}
 	if err := s.claim(tree); err != nil {
-		return nil, errors.Join(err, h.close())
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+func (s *staging) close() error {
+	var err error
+	if s.lock != nil {
+		err = s.lock.Close()
+	}
+	return errors.Join(err, s.handle.close())
 }
 
 // outside refuses a staging folder in the tree, where it would be content, and a
@@ -98,7 +108,11 @@ func (s *staging) claim(tree *handle) error {
 	if a.dev != b.dev || a.mount != b.mount {
 		return misconfigured("the staging folder %q is on another file system or mount than the tree %q; sync into a subfolder of the mount, or set staging to a folder within the same mount", s.path, tree.root.Name())
 	}
-	err := unix.Flock(s.top.fd(), unix.LOCK_EX|unix.LOCK_NB)
+	var err error
+	if s.lock, err = s.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return stagingFault(err, s.path)
+	}
+	err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return misconfigured("the staging folder %q is in use: another process writes to the tree %q, stop it or give each tree its own staging", s.path, tree.root.Name())
 	}

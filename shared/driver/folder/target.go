@@ -204,6 +204,9 @@ func cmpErr(err, otherwise error) error {
 // Apply carries out ops as content.Target says.
 func (t *Target) Apply(ctx context.Context, ops []content.Op) []error {
 	errs := make([]error, len(ops))
+	if len(ops) == 0 {
+		return errs
+	}
 	n := min(int64(len(ops)), t.most)
 	if err := t.slots.Acquire(ctx, n); err != nil {
 		return fill(errs, fmt.Errorf("apply: %w", err))
