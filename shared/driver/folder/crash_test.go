@@ -169,9 +169,9 @@ func TestNotesOfADeadProcessAreCarriedOut(t *testing.T) {
 	target := newTarget(t, Options{Path: root})
 	was := look(t, filepath.Join(root, name))
 	was.mtime, was.mode = stamp{-3, 4}, was.mode&^permBits|0o511
-	_, err := target.live.keeper.enter(name, was)
+	_, err := target.live.keeper.enter(name, func() (stat, error) { return was, nil })
 	must(t, err)
-	_, err = target.live.keeper.enter("gone", was)
+	_, err = target.live.keeper.enter("gone", func() (stat, error) { return was, nil })
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(stagingPath(root, ""), stagedPrefix+"77"), []byte("half"), 0o600))
 	must(t, os.WriteFile(filepath.Join(stagingPath(root, ""), "foreign"), []byte("keep"), 0o600))

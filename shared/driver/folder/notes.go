@@ -41,15 +41,20 @@ const maxNote = 4000
 
 func newKeeper(s *staging) *keeper { return &keeper{staging: s, held: map[string]*hold{}} }
 
-// enter begins work in the folder at a path, which is as st says unless others work there.
-func (k *keeper) enter(path string, st stat) (*hold, error) {
+// enter begins work in the folder at a path. It looks at the folder itself when
+// nobody works there, and only then: before others leave, its time is not its own.
+func (k *keeper) enter(path string, look func() (stat, error)) (*hold, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if h, ok := k.held[path]; ok {
 		h.users++
 		return h, nil
 	}
-	h := &hold{path: path, users: 1, was: st}
+	was, err := look()
+	if err != nil {
+		return nil, targetFault(err, "look at folder %q", path)
+	}
+	h := &hold{path: path, users: 1, was: was}
 	if err := k.write(h, path); err != nil {
 		return nil, targetFault(err, "note the state of folder %q", path)
 	}
@@ -81,6 +86,13 @@ func (k *keeper) widen(h *hold, d *dir) error {
 	defer k.mu.Unlock()
 	h.widened = true
 	return unix.Fchmod(d.fd(), h.was.perm()|0o700)
+}
+
+// widened says that a folder has more rights than it should.
+func (k *keeper) widened(h *hold) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h.widened = true
 }
 
 // join is enter for a folder that has more rights than it should; nil when it has not.

@@ -21,7 +21,7 @@ func (b *batch) enterDir(parent *dir, name, path string) (*dir, error) {
 	if statErr != nil || !st.isDir() {
 		return nil, err
 	}
-	h, holdErr := b.place.keeper.enter(path, st)
+	h, holdErr := b.place.keeper.enter(path, func() (stat, error) { return parent.at(name) })
 	if holdErr != nil {
 		return nil, holdErr
 	}
@@ -30,9 +30,11 @@ func (b *batch) enterDir(parent *dir, name, path string) (*dir, error) {
 		b.place.keeper.abandon(h)
 		return nil, err
 	}
-	h.widened = true
+	b.place.keeper.widened(h)
 	if d, err = b.place.tree.child(parent, name); err != nil {
-		return nil, errors.Join(err, b.chmod(s, h.was.perm()))
+		err = errors.Join(err, b.chmod(s, h.was.perm()))
+		b.place.keeper.abandon(h)
+		return nil, err
 	}
 	b.held[path] = heldDir{h, d}
 	return d, nil
@@ -52,11 +54,7 @@ func (b *batch) hold(d *dir) error {
 	if _, ok := b.held[d.path]; ok {
 		return nil
 	}
-	st, err := d.at(".")
-	if err != nil {
-		return targetFault(err, "look at folder %q", d.path)
-	}
-	h, err := b.place.keeper.enter(d.path, st)
+	h, err := b.place.keeper.enter(d.path, func() (stat, error) { return d.at(".") })
 	if err == nil {
 		b.held[d.path] = heldDir{h, d}
 	}
