@@ -1,0 +1,119 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"synchro.example/shared/config"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/lifecycle"
+)
+
+// Parts opens what a process of one role runs. site is empty where the role has none.
+type Parts func(ctx context.Context, env *Env, site string) ([]lifecycle.Part, error)
+
+// Serve runs parts until ctx ends or one of them cannot go on, and shows health
+// meanwhile where the configuration has an address for it.
+func Serve(ctx context.Context, env *Env, parts []lifecycle.Part) error {
+	stop, err := serveHealth(env)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, p := range parts {
+		env.Log.Info("service runs", "service", p.Name)
+	}
+	return lifecycle.Run(ctx, Grace, parts...)
+}
+
+// Run loads a configuration, connects to the broker, which must be running, and
+// serves what open gives.
+func Run(ctx context.Context, file, site string, log *slog.Logger, open Parts) error {
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	nc, err := Dial(ctx, c, "synchro "+site, log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	env, err := NewEnv(c, nc, log)
+	if err != nil {
+		return err
+	}
+	parts, err := open(ctx, env, site)
+	if err != nil {
+		return err
+	}
+	return Serve(ctx, env, parts)
+}
+
+// Main is the whole of a service's own program: options, signals, exit status.
+func Main(name string, open Parts, withSite bool) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	err := runArgs(ctx, name, os.Args[1:], log, open, withSite)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		err = nil
+	}
+	os.Exit(ExitStatus(err))
+}
+
+func runArgs(ctx context.Context, name string, args []string, log *slog.Logger, open Parts, withSite bool) error {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	file := flags.String("config", config.DefaultFile, "the configuration `FILE`")
+	site := new(string)
+	if withSite {
+		site = flags.String("site", "", "the `NAME` of the site")
+	}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return fault.New(fault.Stop, fault.Misconfigured, err)
+	case flags.NArg() > 0:
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "%q is one argument too many", flags.Arg(0))
+	case withSite && *site == "":
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "--site NAME is missing")
+	}
+	return Run(ctx, *file, *site, log, open)
+}
+
+// serveHealth answers GET /healthz with 200 while the broker can be reached.
+func serveHealth(env *Env) (stop func(), err error) {
+	addr := env.Config.HTTP.Listen
+	if addr == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "http.listen: %w; another process has the address, or it is not this machine's", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if !env.NC.IsConnected() {
+			http.Error(w, "the broker cannot be reached", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	go func() { _ = srv.Serve(l) }()
+	return func() { _ = srv.Close() }, nil
+}
