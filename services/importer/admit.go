@@ -104,7 +104,7 @@ func (a *admission) fetch(uid string) error {
 // lookup reads the newest change of an object from the log. One that cannot be read
 // counts as absent: its own delivery reports it.
 func (s *session) lookup(ctx context.Context, channel, uid string) (*content.Change, error) {
-	c, err := changelog.NewestChange(ctx, s.js, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
+	c, err := changelog.NewestChange(ctx, s.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
 	if err != nil && fault.Of(err).Class == fault.Park {
 		return nil, nil
 	}

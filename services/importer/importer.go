@@ -89,7 +89,7 @@ func (i *Importer) Run(soft, hard context.Context) error {
 	retry := newBackoff()
 	for soft.Err() == nil {
 		start := time.Now()
-		err := i.session(soft, hard, false)
+		err := i.session(soft, hard, nil)
 		if soft.Err() != nil || err == nil {
 			return ignoreEnd(hard, err)
 		}
@@ -117,9 +117,11 @@ func ignoreEnd(hard context.Context, err error) error {
 	return err
 }
 
-// Settle applies everything that is in the channels' logs and the site's replays
-// now. What failed is in the ERROR stream and is no error here.
-func (i *Importer) Settle(ctx context.Context) error { return i.session(ctx, ctx, true) }
+// Settle applies until upstream is closed and nothing is left of the channels' logs
+// and the site's replays. What failed is in the ERROR stream and is no error here.
+func (i *Importer) Settle(ctx context.Context, upstream <-chan struct{}) error {
+	return i.session(ctx, ctx, upstream)
+}
 
 // Done is how many changes have taken effect since New.
 func (i *Importer) Done() int64 { return i.done.Load() }

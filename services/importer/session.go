@@ -17,7 +17,6 @@ import (
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
-	"synchro.example/shared/subject"
 	"synchro.example/shared/tree"
 	"synchro.example/shared/version"
 )
@@ -64,7 +63,7 @@ type pause struct {
 	probe  bool // one task may be tried
 }
 
-func (i *Importer) session(soft, hard context.Context, once bool) error {
+func (i *Importer) session(soft, hard context.Context, upstream <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	s, err := i.open(ctx)
@@ -75,7 +74,7 @@ func (i *Importer) session(soft, hard context.Context, once bool) error {
 	if err != nil {
 		return err
 	}
-	err = s.loop(soft, ctx, once)
+	err = s.loop(soft, ctx, upstream)
 	stop()
 	cancel()
 	for ; s.running > 0; s.running-- {
@@ -136,9 +135,9 @@ func (s *session) wait(on, uid, channel string) {
 	s.waiting[on][uid] = channel
 }
 
-// loop takes in, gives out and records, until soft ends and nothing runs, or with
-// once until nothing is left.
-func (s *session) loop(soft, hard context.Context, once bool) error {
+// loop takes in, gives out and records, until soft ends and nothing runs, or, with an
+// upstream, until that is closed and nothing is left.
+func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) error {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
 	for {
@@ -151,7 +150,7 @@ func (s *session) loop(soft, hard context.Context, once bool) error {
 			}
 		}
 		var idle <-chan time.Time
-		if once && s.idle() {
+		if upstream != nil && s.idle() {
 			idle = time.After(askEvery)
 		}
 		select {
@@ -176,12 +175,14 @@ func (s *session) loop(soft, hard context.Context, once bool) error {
 			s.paused.probe = true
 		case <-tick.C:
 			s.say()
-			if once && s.paused.on && time.Since(s.paused.since) > pauseLimit {
+			if upstream != nil && s.paused.on && time.Since(s.paused.since) > pauseLimit {
 				return fault.OfSite(fault.Retry, fault.TargetDown, fmt.Errorf("site %s has taken nothing for %v: %w", s.Site, pauseLimit, s.paused.reason))
 			}
 		case <-idle:
-			left, err := s.left(hard)
-			if err != nil || !left {
+			if !isClosed(upstream) {
+				continue
+			}
+			if left, err := s.left(hard); err != nil || !left {
 				return err
 			}
 		}
@@ -240,6 +241,15 @@ func (s *session) say() {
 		r.State, r.Reason = status.Paused, s.paused.reason.Error()
 	}
 	s.report.Store(&r)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // breakOff ends the session with an error from another goroutine.

@@ -28,7 +28,7 @@ import (
 // Bounds of one fetch.
 const (
 	fetchCount = 256
-	fetchWait  = 500 * time.Millisecond
+	fetchWait  = 250 * time.Millisecond
 	ackWait    = time.Minute
 )
 
@@ -117,23 +117,34 @@ func (r *Relay) follow(soft, hard context.Context, progress func()) error {
 	return nil
 }
 
-// Settle relays everything that is in the source's log now.
-func (r *Relay) Settle(ctx context.Context) error {
+// Settle relays until upstream is closed and nothing is left of the source's log.
+func (r *Relay) Settle(ctx context.Context, upstream <-chan struct{}) error {
 	consumer, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
 	for {
-		info, err := consumer.Info(ctx)
+		ended := isClosed(upstream)
+		n, err := r.round(ctx, ctx, consumer)
 		if err != nil {
-			return changelog.Classify(err)
-		}
-		if info.NumPending == 0 && info.NumAckPending == 0 {
-			return nil
-		}
-		if _, err := r.round(ctx, ctx, consumer); err != nil {
 			return err
 		}
+		if n > 0 || !ended {
+			continue
+		}
+		info, err := consumer.Info(ctx)
+		if err != nil || info.NumPending == 0 && info.NumAckPending == 0 {
+			return changelog.Classify(err)
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,0 +1,37 @@
+package exporter
+
+import (
+	"context"
+	"time"
+
+	"synchro.example/shared/driver"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/service"
+)
+
+// Open makes the exporter of a configured site.
+func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error) {
+	s, ok := env.Config.Sites[site]
+	if !ok || len(env.Config.ChannelsFrom(site)) == 0 {
+		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel takes content from a site %q", env.Config.File, site)
+	}
+	source, err := driver.OpenSource(site, s, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	return New(ctx, Options{
+		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
+		Rescan: time.Duration(s.Folder.Rescan), Settle: time.Duration(s.Folder.Settle),
+		Tombstones: time.Duration(env.Config.Tombstones),
+	})
+}
+
+// Parts is what a process runs that exports one site.
+func Parts(ctx context.Context, env *service.Env, site string) ([]lifecycle.Part, error) {
+	e, err := Open(ctx, env, site)
+	if err != nil {
+		return nil, err
+	}
+	return []lifecycle.Part{{Name: "exporter " + site, Run: e.Run}}, nil
+}

@@ -1,0 +1,39 @@
+package importer
+
+import (
+	"context"
+	"time"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/driver"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/service"
+)
+
+// Open makes the importer of a configured site. landed may be nil.
+func Open(ctx context.Context, env *service.Env, site string, landed func(path string, c *content.Change)) (*Importer, error) {
+	s, ok := env.Config.Sites[site]
+	channels := env.Config.ChannelsTo(site)
+	if !ok || len(channels) == 0 {
+		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel sends content to a site %q", env.Config.File, site)
+	}
+	target, err := driver.OpenTarget(site, s, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	return New(ctx, Options{
+		Site: site, Channels: channels, Target: target, NC: env.NC, JS: env.JS, Log: env.Log,
+		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
+		Host: service.Host(), Software: service.Software(), Landed: landed,
+	})
+}
+
+// Parts is what a process runs that imports into one site.
+func Parts(ctx context.Context, env *service.Env, site string) ([]lifecycle.Part, error) {
+	i, err := Open(ctx, env, site, nil)
+	if err != nil {
+		return nil, err
+	}
+	return []lifecycle.Part{{Name: "importer " + site, Run: i.Run}}, nil
+}

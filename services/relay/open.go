@@ -1,0 +1,41 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/service"
+)
+
+// Open makes the relays of all channels of the configuration.
+func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
+	var relays []*Relay
+	for _, name := range env.Config.ChannelNames() {
+		r, err := New(ctx, Options{
+			Channel: name, From: env.Config.Channels[name].From, NC: env.NC, JS: env.JS, Log: env.Log,
+			Tombstones: time.Duration(env.Config.Tombstones),
+		})
+		if err != nil {
+			return nil, err
+		}
+		relays = append(relays, r)
+	}
+	return relays, nil
+}
+
+// Channel is the name of the channel that r relays.
+func (r *Relay) Channel() string { return r.channel }
+
+// Parts is what a process runs that relays all channels.
+func Parts(ctx context.Context, env *service.Env, _ string) ([]lifecycle.Part, error) {
+	relays, err := Open(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	var parts []lifecycle.Part
+	for _, r := range relays {
+		parts = append(parts, lifecycle.Part{Name: "relay " + r.channel, Run: r.Run})
+	}
+	return parts, nil
+}

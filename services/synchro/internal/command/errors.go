@@ -1,0 +1,111 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/spf13/cobra"
+
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/fault"
+)
+
+// selection chooses failures. It has the same options wherever it stands.
+type selection struct {
+	site, channel, path, code string
+	olderThan                 time.Duration
+}
+
+func (s *selection) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&s.site, "site", "", "only those of the site `NAME`")
+	f.StringVar(&s.channel, "channel", "", "only those of the channel `NAME`")
+	f.StringVar(&s.path, "path", "", "only those whose path matches `GLOB`, such as \"news/**\"")
+	f.StringVar(&s.code, "code", "", "only those with this `CODE`")
+	f.DurationVar(&s.olderThan, "older-than", 0, "only those whose last attempt is older than `DURATION`, such as 10m")
+}
+
+func (s *selection) check(c *cobra.Command) error {
+	if s.path != "" && !doublestar.ValidatePattern(s.path) {
+		return usage(c, fmt.Sprintf("--path %q is not a pattern", s.path))
+	}
+	return nil
+}
+
+func (s *selection) matches(e *deadletter.Entry) bool {
+	glob := s.path == "" || doublestar.MatchUnvalidated(s.path, e.Path)
+	return glob && (s.site == "" || s.site == e.Site) && (s.channel == "" || s.channel == e.Channel) &&
+		(s.code == "" || s.code == string(e.Code)) && (s.olderThan == 0 || time.Since(e.Last) > s.olderThan)
+}
+
+// find gives the failures that are chosen, oldest first.
+func (s *selection) find(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
+	all, err := deadletter.New(conn.JS).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	chosen := []deadletter.Entry{}
+	for i := range all {
+		if s.matches(&all[i]) {
+			chosen = append(chosen, all[i])
+		}
+	}
+	return chosen, nil
+}
+
+func (a *app) errorsCommand() *cobra.Command {
+	var s selection
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "errors",
+		Short: "List what failed, and why",
+		Example: `  synchro errors
+  synchro errors --site paris --path "news/**" --json`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.check(c); err != nil {
+				return err
+			}
+			conn, err := a.reading(c.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.close()
+			entries, err := s.find(c.Context(), conn)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(entries)
+			}
+			return a.printErrors(entries)
+		},
+	}
+	s.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func (a *app) printErrors(entries []deadletter.Entry) error {
+	if len(entries) == 0 {
+		fmt.Fprintln(a.out, "Nothing has failed.")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SITE\tCODE\tATTEMPTS\tLAST\tPATH\tREASON")
+	codes := map[fault.Code]bool{}
+	for _, e := range entries {
+		codes[e.Code] = true
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", e.Site, e.Code, e.Attempts,
+			e.Last.Local().Format(time.DateTime), printable(e.Path), printable(e.Reason))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, code := range sortedKeys(codes) {
+		fmt.Fprintf(a.out, "%s: %s\n", code, fault.Advice(code))
+	}
+	return nil
+}

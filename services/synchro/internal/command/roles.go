@@ -1,0 +1,79 @@
+package command
+
+import (
+	"log/slog"
+
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"synchro.example/services/exporter"
+	"synchro.example/services/importer"
+	"synchro.example/services/relay"
+	"synchro.example/shared/config"
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/service"
+)
+
+func (a *app) brokerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "broker",
+		Short:   "Run the embedded broker alone",
+		Example: "  synchro broker --config FILE",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(a.config)
+			if err != nil {
+				return err
+			}
+			if cfg.Broker.Embedded == nil {
+				return usage(c, cfg.File+": broker.embedded is missing, so there is no broker to run")
+			}
+			conn, err := host(c.Context(), cfg, a.logger(slog.LevelInfo))
+			if err != nil {
+				return err
+			}
+			defer conn.close()
+			return service.Serve(c.Context(), conn.Env, []lifecycle.Part{{Name: "broker", Run: untilTold}})
+		},
+	}
+}
+
+func untilTold(soft, _ context.Context) error {
+	<-soft.Done()
+	return nil
+}
+
+func (a *app) exporterCommand() *cobra.Command {
+	return a.siteCommand("exporter", "Export the changes of one source site", exporter.Parts)
+}
+
+func (a *app) importerCommand() *cobra.Command {
+	return a.siteCommand("importer", "Apply changes to one receiving site", importer.Parts)
+}
+
+func (a *app) relayCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "relay",
+		Short:   "Pass changes on from the sources' logs to the channels' logs",
+		Example: "  synchro relay --config FILE",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return service.Run(c.Context(), a.config, "", a.logger(slog.LevelInfo), relay.Parts)
+		},
+	}
+}
+
+func (a *app) siteCommand(name, short string, parts service.Parts) *cobra.Command {
+	var site string
+	c := &cobra.Command{
+		Use: name, Short: short,
+		Example: "  synchro " + name + " --config FILE --site NAME",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if site == "" {
+				return usage(c, "--site NAME is missing")
+			}
+			return service.Run(c.Context(), a.config, site, a.logger(slog.LevelInfo), parts)
+		},
+	}
+	c.Flags().StringVar(&site, "site", "", "the `NAME` of the site")
+	return c
+}

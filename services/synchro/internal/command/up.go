@@ -1,0 +1,185 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"synchro.example/services/exporter"
+	"synchro.example/services/importer"
+	"synchro.example/services/relay"
+	"synchro.example/shared/config"
+	"synchro.example/shared/content"
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/service"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	var once bool
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything that the configuration declares, in one process",
+		Example: `  synchro up                          until stopped, with ./synchro.yaml
+  synchro up --config FILE --once     until all sites are equal, then exit`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := config.Load(a.config)
+			if err != nil {
+				return err
+			}
+			return a.up(c.Context(), cfg, once, nil)
+		},
+	}
+	c.Flags().BoolVar(&once, "once", false, "exit when all is settled (status 3 when items are in ERROR)")
+	return c
+}
+
+// landed is told what has taken effect on a site.
+type landed func(site, path string, c *content.Change)
+
+// up runs all services of a configuration.
+func (a *app) up(ctx context.Context, cfg *config.Config, once bool, tell landed) error {
+	conn, err := host(ctx, cfg, a.logger(slog.LevelInfo))
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	f, err := openFleet(ctx, conn.Env, tell)
+	if err != nil {
+		return err
+	}
+	if once {
+		return a.settle(ctx, f)
+	}
+	return f.run(ctx)
+}
+
+// fleet is all services of a configuration.
+type fleet struct {
+	env       *service.Env
+	exporters map[string]*exporter.Exporter
+	relays    []*relay.Relay
+	importers map[string]*importer.Importer
+}
+
+func openFleet(ctx context.Context, env *service.Env, tell landed) (*fleet, error) {
+	f := &fleet{env: env, exporters: map[string]*exporter.Exporter{}, importers: map[string]*importer.Importer{}}
+	var errs []error
+	for _, site := range env.Config.Sources() {
+		e, err := exporter.Open(ctx, env, site)
+		f.exporters[site] = e
+		errs = append(errs, err)
+	}
+	relays, err := relay.Open(ctx, env)
+	f.relays = relays
+	errs = append(errs, err)
+	for _, site := range env.Config.Receivers() {
+		i, err := importer.Open(ctx, env, site, tellFor(site, tell))
+		f.importers[site] = i
+		errs = append(errs, err)
+	}
+	return f, errors.Join(errs...)
+}
+
+func tellFor(site string, tell landed) func(string, *content.Change) {
+	if tell == nil {
+		return nil
+	}
+	return func(path string, c *content.Change) { tell(site, path, c) }
+}
+
+// run runs all services until ctx ends or one of them cannot go on.
+func (f *fleet) run(ctx context.Context) error {
+	var parts []lifecycle.Part
+	for site, e := range f.exporters {
+		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: e.Run})
+	}
+	for _, r := range f.relays {
+		parts = append(parts, lifecycle.Part{Name: "relay " + r.Channel(), Run: r.Run})
+	}
+	for site, i := range f.importers {
+		parts = append(parts, lifecycle.Part{Name: "importer " + site, Run: i.Run})
+	}
+	return service.Serve(ctx, f.env, parts)
+}
+
+// settle brings all sites to the state that the sources have now. Each stage goes on
+// until the one before it has ended and nothing is left of what it sent.
+func (a *app) settle(ctx context.Context, f *fleet) error {
+	exported, exporting := stage(f.exporters, func(e *exporter.Exporter) error {
+		left, err := e.Settle(ctx)
+		if left > 0 {
+			f.env.Log.Warn("objects are left out: they are being written, or cannot be read", "count", left)
+		}
+		return err
+	})
+	byChannel := map[string]*relay.Relay{}
+	for _, r := range f.relays {
+		byChannel[r.Channel()] = r
+	}
+	relayed, relaying := stage(byChannel, func(r *relay.Relay) error { return r.Settle(ctx, exported) })
+	imported, importing := stage(f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
+	<-imported
+	if err := errors.Join(exporting(), relaying(), importing()); err != nil {
+		return err
+	}
+	return a.summary(ctx, f)
+}
+
+// stage works on all of a kind at the same time. done is closed when they have
+// ended, and result then joins their errors.
+func stage[T any](all map[string]T, work func(T) error) (done <-chan struct{}, result func() error) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for name, one := range all {
+		wg.Go(func() {
+			if err := work(one); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("%s: %w", name, err))
+				mu.Unlock()
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	return ended, func() error {
+		<-ended
+		return errors.Join(errs...)
+	}
+}
+
+// summary prints what was done, and tells by its error whether anything failed.
+func (a *app) summary(ctx context.Context, f *fleet) error {
+	failed, err := deadletter.New(f.env.JS).Count(ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SITE\tPUBLISHED\tAPPLIED\tERRORS")
+	for _, site := range sortedKeys(f.env.Config.Sites) {
+		published, applied := "-", "-"
+		if e := f.exporters[site]; e != nil {
+			published = fmt.Sprint(e.Done())
+		}
+		if i := f.importers[site]; i != nil {
+			applied = fmt.Sprint(i.Done())
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\n", site, published, applied, failed[site])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(failed) > 0 {
+		return service.ErrLeftOver
+	}
+	return nil
+}
