@@ -31,26 +31,30 @@ type delivery struct {
 
 // subscribe starts the consumers of the site.
 func (s *session) subscribe(ctx context.Context) (stop func(), err error) {
-	var stops []func()
+	var ends []func()
 	stop = func() {
-		for _, f := range stops {
-			f()
+		for _, end := range ends {
+			end()
 		}
 	}
+	open := func(stream, filter, channel string) error {
+		end, err := s.consume(ctx, stream, filter, channel)
+		if err == nil {
+			ends = append(ends, end)
+		}
+		return err
+	}
 	for _, ch := range s.Channels {
-		end, err := s.consume(ctx, subject.ImportStream(ch), "", ch)
-		if err != nil {
+		if err := open(subject.ImportStream(ch), "", ch); err != nil {
 			stop()
 			return nil, err
 		}
-		stops = append(stops, end)
 	}
-	end, err := s.consume(ctx, subject.ReplayStream, subject.ImportReplayAll(s.Site), "")
-	if err != nil {
+	if err := open(subject.ReplayStream, subject.ImportReplayAll(s.Site), ""); err != nil {
 		stop()
 		return nil, err
 	}
-	return func() { end(); stop() }, nil
+	return stop, nil
 }
 
 func (s *session) consume(ctx context.Context, streamName, filter, channel string) (stop func(), err error) {

@@ -25,6 +25,7 @@ import (
 const (
 	askEvery    = 50 * time.Millisecond // how often Settle asks whether anything is left
 	reportEvery = 250 * time.Millisecond
+	flushWait   = 10 * time.Second
 	pauseLimit  = time.Minute // how long Settle waits for a site that takes nothing
 )
 
@@ -215,7 +216,7 @@ func (s *session) left(ctx context.Context) (bool, error) {
 	if err := s.records.Flush(ctx); err != nil {
 		return true, err
 	}
-	if err := s.NC.FlushWithContext(ctx); err != nil {
+	if err := s.NC.FlushTimeout(flushWait); err != nil {
 		return true, changelog.Classify(err)
 	}
 	for _, c := range s.consumers {
