@@ -5,6 +5,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/lease"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
@@ -30,8 +32,7 @@ import (
 // coalesce is how long an exporter waits after a hint for further ones.
 const coalesce = 20 * time.Millisecond
 
-// Options are what an exporter needs. All fields but Rescan, Settle and Tombstones
-// are required.
+// Options are what an exporter needs. All fields are required but the times.
 type Options struct {
 	Site   string
 	Source content.Source
@@ -44,6 +45,9 @@ type Options struct {
 	Settle time.Duration
 	// Tombstones is how long the log remembers removals, 30 days when zero.
 	Tombstones time.Duration
+	// Patience is how long Settle waits for another exporter of the site to end, 15 s
+	// when zero.
+	Patience time.Duration
 }
 
 // Exporter is one running exporter. Run and Settle must not run at the same time.
@@ -56,7 +60,9 @@ type Exporter struct {
 	rescan     time.Duration
 	settle     time.Duration
 	tombstones time.Duration
+	patience   time.Duration
 
+	lease     *lease.Lease
 	publisher *publish.Publisher
 	blobs     *blob.Store
 	clock     *version.Clock
@@ -75,14 +81,15 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 		site: o.Site, source: o.Source, nc: o.NC, js: o.JS,
 		log:    o.Log.With("service", status.Exporter, "site", o.Site),
 		rescan: orDefault(o.Rescan, time.Minute), settle: orDefault(o.Settle, 100*time.Millisecond),
-		tombstones: orDefault(o.Tombstones, 30*24*time.Hour),
-		blobs:      blob.New(o.JS), hints: make(chan struct{}, 1),
+		tombstones: orDefault(o.Tombstones, 30*24*time.Hour), patience: orDefault(o.Patience, 15*time.Second),
+		blobs: blob.New(o.JS), hints: make(chan struct{}, 1),
 	}
 	e.report.Store(&status.Report{State: status.Starting})
 	if err := stream.Ensure(ctx, o.JS, stream.Export(o.Site), stream.Blobs(), stream.Errors()); err != nil {
 		return nil, err
 	}
-	e.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	e.lease = lease.New(o.JS, subject.ExportStream(o.Site), subject.ExportLease(o.Site), e.log)
+	e.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: e.lease})
 	return e, nil
 }
 
@@ -104,26 +111,41 @@ func (e *Exporter) Run(soft, hard context.Context) error {
 	go e.watch(soft)
 	retry := newBackoff()
 	for soft.Err() == nil {
-		start := time.Now()
-		left, err := e.pass(soft, hard)
-		wait := e.rescan
+		err := e.lease.Hold(soft, hard, e.standBy, func(held context.Context) error { return e.passes(soft, held, retry.Reset) })
 		switch {
 		case soft.Err() != nil:
 			return nil
-		case err != nil && fault.Of(err).Class == fault.Stop:
+		case fault.Of(err).Class == fault.Stop:
 			return err
-		case err != nil:
-			wait = retry.NextBackOff()
-			e.pause(err)
-		default:
-			retry.Reset()
-			if left > 0 {
-				wait = e.settle
-			}
 		}
-		e.sleep(soft, wait, time.Since(start), err == nil)
+		e.pause(err)
+		e.sleep(soft, retry.NextBackOff(), 0, false)
 	}
 	return nil
+}
+
+// passes scans again and again until soft ends or a scan fails.
+func (e *Exporter) passes(soft, hard context.Context, progress func()) error {
+	e.forget() // somebody else may have written since
+	for soft.Err() == nil {
+		start := time.Now()
+		left, err := e.pass(soft, hard)
+		if err != nil {
+			return err
+		}
+		progress()
+		wait := e.rescan
+		if left > 0 {
+			wait = e.settle
+		}
+		e.sleep(soft, wait, time.Since(start), true)
+	}
+	return nil
+}
+
+func (e *Exporter) standBy(h lease.Holder) {
+	e.log.Info("another exporter of the site is at work, this one stands by", "holder", h)
+	e.report.Store(&status.Report{State: status.StandBy, Reason: "the work is done by " + h.String(), Done: e.done.Load()})
 }
 
 func newBackoff() *backoff.ExponentialBackOff {
@@ -173,6 +195,22 @@ func (e *Exporter) sleep(ctx context.Context, wait, took time.Duration, hints bo
 // Settle exports until the log equals the source. Objects that cannot be read, or
 // that do not come to rest within a few looks, are left out and counted.
 func (e *Exporter) Settle(ctx context.Context) (left int, err error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, e.patience, errBusy)
+	defer cancel()
+	err = e.lease.Hold(waiting, ctx, e.standBy, func(held context.Context) (err error) {
+		e.forget()
+		left, err = e.looks(held)
+		return err
+	})
+	if errors.Is(err, errBusy) {
+		return 0, fault.New(fault.Stop, fault.LeaseLost, fmt.Errorf("%w: %s", err, e.report.Load().Reason))
+	}
+	return left, err
+}
+
+var errBusy = errors.New("another exporter of the site is at work; stop it, or leave the work to it")
+
+func (e *Exporter) looks(ctx context.Context) (left int, err error) {
 	const looks = 20
 	for range looks {
 		if left, err = e.pass(ctx, ctx); err != nil || left == 0 {

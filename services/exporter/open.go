@@ -16,6 +16,9 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 	if !ok || len(env.Config.ChannelsFrom(site)) == 0 {
 		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel takes content from a site %q", env.Config.File, site)
 	}
+	if err := driver.Check(site, s); err != nil {
+		return nil, err
+	}
 	source, err := driver.OpenSource(site, s, env.Log)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ package importer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -17,9 +19,11 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/lease"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
+	"synchro.example/shared/subject"
 )
 
 // Options are what an importer needs.
@@ -27,10 +31,12 @@ type Options struct {
 	Site string
 	// Channels are the names of the channels that the site receives.
 	Channels []string
-	Target   content.Target
-	NC       *nats.Conn
-	JS       jetstream.JetStream
-	Log      *slog.Logger
+	// Open opens the site. It is called when this process has the site's lease, and
+	// again after it lost and regained that.
+	Open func() (content.Target, error)
+	NC   *nats.Conn
+	JS   jetstream.JetStream
+	Log  *slog.Logger
 	// Workers is how many calls of the target may run at the same time.
 	Workers int
 	// Window is how many changes may be here at the same time.
@@ -41,6 +47,9 @@ type Options struct {
 	Tombstones time.Duration
 	// Host and Software are kept with failures.
 	Host, Software string
+	// Patience is how long Settle waits for another importer of the site to end, 15 s
+	// when zero.
+	Patience time.Duration
 	// Landed, when set, is called for each change that has taken effect, from one
 	// goroutine.
 	Landed func(path string, c *content.Change)
@@ -50,6 +59,7 @@ type Options struct {
 type Importer struct {
 	Options
 	log       *slog.Logger
+	lease     *lease.Lease
 	publisher *publish.Publisher
 	blobs     *blob.Store
 	dead      *deadletter.Store
@@ -61,6 +71,9 @@ type Importer struct {
 func New(ctx context.Context, o Options) (*Importer, error) {
 	if o.Tombstones == 0 {
 		o.Tombstones = 30 * 24 * time.Hour
+	}
+	if o.Patience == 0 {
+		o.Patience = 15 * time.Second
 	}
 	i := &Importer{
 		Options: o, log: o.Log.With("service", status.Importer, "site", o.Site),
@@ -74,7 +87,8 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 	if err := stream.Ensure(ctx, o.JS, streams...); err != nil {
 		return nil, err
 	}
-	i.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	i.lease = lease.New(o.JS, subject.LedgerStream(o.Site), subject.ImportLease(o.Site), i.log)
+	i.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: i.lease})
 	return i, nil
 }
 
@@ -89,7 +103,7 @@ func (i *Importer) Run(soft, hard context.Context) error {
 	retry := newBackoff()
 	for soft.Err() == nil {
 		start := time.Now()
-		err := i.session(soft, hard, nil)
+		err := i.tenure(soft, soft, hard, nil)
 		if soft.Err() != nil || err == nil {
 			return ignoreEnd(hard, err)
 		}
@@ -120,7 +134,32 @@ func ignoreEnd(hard context.Context, err error) error {
 // Settle applies until upstream is closed and nothing is left of the channels' logs
 // and the site's replays. What failed is in the ERROR stream and is no error here.
 func (i *Importer) Settle(ctx context.Context, upstream <-chan struct{}) error {
-	return i.session(ctx, ctx, upstream)
+	waiting, cancel := context.WithTimeoutCause(ctx, i.Patience, errBusy)
+	defer cancel()
+	err := i.tenure(waiting, ctx, ctx, upstream)
+	if errors.Is(err, errBusy) {
+		return fault.New(fault.Stop, fault.LeaseLost, fmt.Errorf("%w: %s", err, i.report.Load().Reason))
+	}
+	return err
+}
+
+var errBusy = errors.New("another importer of the site is at work; stop it, or leave the work to it")
+
+// tenure is the work from getting the site's lease, for which it waits until waiting
+// ends, to losing it.
+func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan struct{}) error {
+	return i.lease.Hold(waiting, hard, i.standBy, func(held context.Context) error {
+		target, err := i.Open()
+		if err != nil {
+			return err
+		}
+		return errors.Join(i.session(soft, held, target, upstream), target.Close())
+	})
+}
+
+func (i *Importer) standBy(h lease.Holder) {
+	i.log.Info("another importer of the site is at work, this one stands by", "holder", h)
+	i.report.Store(&status.Report{State: status.StandBy, Reason: "the work is done by " + h.String(), Done: i.done.Load()})
 }
 
 // Done is how many changes have taken effect since New.

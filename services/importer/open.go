@@ -18,12 +18,12 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 	if !ok || len(channels) == 0 {
 		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel sends content to a site %q", env.Config.File, site)
 	}
-	target, err := driver.OpenTarget(site, s, env.Log)
-	if err != nil {
+	if err := driver.Check(site, s); err != nil {
 		return nil, err
 	}
+	open := func() (content.Target, error) { return driver.OpenTarget(site, s, env.Log) }
 	return New(ctx, Options{
-		Site: site, Channels: channels, Target: target, NC: env.NC, JS: env.JS, Log: env.Log,
+		Site: site, Channels: channels, Open: open, NC: env.NC, JS: env.JS, Log: env.Log,
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		Host: service.Host(), Software: service.Software(), Landed: landed,
 	})

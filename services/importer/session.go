@@ -33,6 +33,7 @@ const (
 // Its state belongs to one goroutine, the loop; workers talk to it by channels.
 type session struct {
 	*Importer
+	target     content.Target
 	actual     *tree.Tree[*ledger.Entry]
 	tombstones map[string]version.Version
 	plan       *plan
@@ -64,13 +65,14 @@ type pause struct {
 	probe  bool // one task may be tried
 }
 
-func (i *Importer) session(soft, hard context.Context, upstream <-chan struct{}) error {
+func (i *Importer) session(soft, hard context.Context, target content.Target, upstream <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	s, err := i.open(ctx)
 	if err != nil {
 		return err
 	}
+	s.target = target
 	stop, err := s.subscribe(ctx)
 	if err != nil {
 		return err

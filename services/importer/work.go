@@ -40,7 +40,7 @@ func (s *session) mayCall() bool {
 	if ready == 0 || s.paused.on && (!s.paused.probe || s.running > 0) {
 		return false
 	}
-	return s.running == 0 || s.running < s.Workers && ready >= s.Target.Batch()
+	return s.running == 0 || s.running < s.Workers && ready >= s.target.Batch()
 }
 
 func (s *session) callSize() int {
@@ -48,7 +48,7 @@ func (s *session) callSize() int {
 		s.paused.probe = false
 		return 1
 	}
-	return s.Target.Batch()
+	return s.target.Batch()
 }
 
 func (s *session) gather(ctx context.Context, most int) ([]result, error) {
@@ -143,7 +143,7 @@ func (s *session) call(ctx context.Context, batch []result) {
 		_ = s.NC.Publish(subject.ImportProcessing(s.Site, batch[i].task.uid()), nil)
 	}
 	go func() {
-		for i, err := range s.Target.Apply(ctx, ops) {
+		for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
 			batch[i].err = err
 		}
 		s.results <- batch

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,7 @@ type Relay struct {
 	tombstones    time.Duration
 
 	publisher *publish.Publisher
-	have      map[string]version.Version // by subject token; nil when the log must be read again
+	have      map[string]stored // by uid; nil when the log must be read again
 	done      atomic.Int64
 	report    atomic.Pointer[status.Report]
 }
@@ -161,9 +162,9 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 	if r.have != nil {
 		return consumer, nil
 	}
-	have := map[string]version.Version{}
+	have := map[string]stored{}
 	err = changelog.Heads(ctx, r.js, subject.ImportStream(r.channel),
-		func(_ uint64, h envelope.Head) { have[subject.Token(h.UID)] = h.Version }, r.unreadable)
+		func(seq uint64, h envelope.Head) { have[h.UID] = stored{h.Version, seq} }, r.unreadable)
 	if err != nil {
 		return nil, err
 	}
@@ -180,14 +181,14 @@ func (r *Relay) unreadable(subj string, err error) {
 
 // mend publishes what the consumer has passed but the channel's log does not have:
 // its stream was damaged or made anew, or acknowledgements outlived it.
-func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[string]version.Version) error {
+func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[string]stored) error {
 	passed := consumer.CachedInfo().AckFloor.Stream
 	if passed == 0 {
 		return nil
 	}
 	var missing []string
 	err := changelog.Heads(ctx, r.js, subject.ExportStream(r.from), func(seq uint64, h envelope.Head) {
-		if seq <= passed && h.Version > have[subject.Token(h.UID)] {
+		if seq <= passed && h.Version > have[h.UID].version {
 			missing = append(missing, h.UID)
 		}
 	}, r.unreadable)
@@ -210,6 +211,13 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 	return nil
 }
 
+// stored is what the channel's log has of an object.
+type stored struct {
+	version version.Version
+	seq     uint64
+}
+
+// relayed is a message of the source's log.
 type relayed struct {
 	header nats.Header
 	body   []byte
@@ -221,9 +229,11 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 	if err != nil || len(msgs) == 0 {
 		return 0, err
 	}
-	batch := make([]relayed, len(msgs))
-	for i, m := range msgs {
-		batch[i] = relayed{m.Headers(), m.Data()}
+	var batch []relayed
+	for _, m := range msgs {
+		if !subject.IsLease(m.Subject()) {
+			batch = append(batch, relayed{m.Headers(), m.Data()})
+		}
 	}
 	if err := r.pass(hard, batch, r.have); err != nil {
 		r.have = nil // what became of the batch is not known
@@ -264,33 +274,54 @@ func ignoreTimeout(ctx context.Context, err error) error {
 	return err
 }
 
-// pass publishes those messages that the channel's log does not have yet.
-func (r *Relay) pass(ctx context.Context, batch []relayed, have map[string]version.Version) error {
-	var out []*nats.Msg
-	for _, in := range batch {
-		h, err := envelope.ParseHead(in.header)
-		if err != nil {
-			r.unreadable(subject.ExportStream(r.from), err)
-			continue
-		}
-		if token := subject.Token(h.UID); h.Version > have[token] {
-			have[token] = h.Version
-			out = append(out, r.message(h, in))
-		}
-	}
+// pass publishes those messages that the channel's log does not have yet. Each says
+// which message of its object it takes the place of: when another relay of the channel
+// has been there meanwhile, the broker refuses all, and the log is read again.
+func (r *Relay) pass(ctx context.Context, batch []relayed, have map[string]stored) error {
+	uids, out := r.newer(batch, have)
 	if len(out) == 0 {
 		return nil
 	}
-	if _, err := r.publisher.Publish(ctx, out); err != nil {
+	seqs, err := r.publisher.Publish(ctx, out)
+	if err != nil {
 		return err
+	}
+	for i, uid := range uids {
+		have[uid] = stored{have[uid].version, seqs[i]}
 	}
 	r.done.Add(int64(len(out)))
 	r.announce(out)
 	return nil
 }
 
-func (r *Relay) message(h envelope.Head, in relayed) *nats.Msg {
+// newer makes the messages that are to be published, one for each object.
+func (r *Relay) newer(batch []relayed, have map[string]stored) (uids []string, out []*nats.Msg) {
+	last := map[string]int{}
+	for _, in := range batch {
+		h, err := envelope.ParseHead(in.header)
+		if err != nil {
+			r.unreadable(subject.ExportStream(r.from), err)
+			continue
+		}
+		old := have[h.UID]
+		if h.Version <= old.version {
+			continue
+		}
+		have[h.UID] = stored{h.Version, old.seq}
+		m := r.message(h, in, old.seq)
+		if i, ok := last[h.UID]; ok {
+			out[i] = m
+			continue
+		}
+		last[h.UID] = len(out)
+		uids, out = append(uids, h.UID), append(out, m)
+	}
+	return uids, out
+}
+
+func (r *Relay) message(h envelope.Head, in relayed, replaces uint64) *nats.Msg {
 	m := envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body)
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(replaces, 10))
 	if h.Kind == content.Removed {
 		m.Header.Set(jetstream.MsgTTLHeader, r.tombstones.Truncate(time.Second).String())
 	}
@@ -301,7 +332,7 @@ func (r *Relay) message(h envelope.Head, in relayed) *nats.Msg {
 func (r *Relay) announce(out []*nats.Msg) {
 	for _, m := range out {
 		uid := subject.Unquote(m.Header.Get(subject.HeaderUID))
-		_ = r.nc.PublishMsg(&nats.Msg{Subject: subject.ExportDone(r.from, uid), Header: m.Header})
+		_ = r.nc.PublishMsg(envelope.Forward(subject.ExportDone(r.from, uid), m.Header, nil))
 	}
 }
 

@@ -13,10 +13,11 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/subject"
 )
 
-// Scan calls each for every message of a stream that is there now, in order. With
-// headersOnly the bodies stay at the broker. The first error ends it.
+// Scan calls each for every message of a stream that is there now, in order, but for
+// leases. With headersOnly the bodies stay at the broker. The first error ends it.
 func Scan(ctx context.Context, js jetstream.JetStream, stream string, headersOnly bool, each func(jetstream.Msg) error) error {
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
@@ -53,8 +54,10 @@ func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each 
 		if err != nil {
 			return err
 		}
-		if err := each(m); err != nil {
-			return err
+		if !subject.IsLease(m.Subject()) {
+			if err := each(m); err != nil {
+				return err
+			}
 		}
 		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
 			return nil

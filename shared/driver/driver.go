@@ -15,42 +15,43 @@ import (
 	"synchro.example/shared/fault"
 )
 
+// Check finds what is wrong with a site as it is configured, without opening it. At
+// the start a missing folder is a mistake, later it is an outage. Errors are faults
+// of class Stop.
+func Check(name string, s config.Site) error {
+	if err := checkFolder(s.Folder.Path); err != nil {
+		return fault.New(fault.Stop, fault.Misconfigured, fmt.Errorf("sites.%s.folder.path: %w", name, err))
+	}
+	return nil
+}
+
+func checkFolder(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("the folder %s is not there; create it, or mount what belongs there", path)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", path)
+	}
+	return nil
+}
+
 // OpenSource opens a site that content comes from.
 func OpenSource(name string, s config.Site, log *slog.Logger) (content.Source, error) {
-	o, err := folderOptions(name, s, log)
-	if err != nil {
-		return nil, err
-	}
-	return folder.OpenSource(o)
+	return folder.OpenSource(folderOptions(name, s, log))
 }
 
 // OpenTarget opens a site that content goes to.
 func OpenTarget(name string, s config.Site, log *slog.Logger) (content.Target, error) {
-	o, err := folderOptions(name, s, log)
-	if err != nil {
-		return nil, err
-	}
-	return folder.OpenTarget(o)
+	return folder.OpenTarget(folderOptions(name, s, log))
 }
 
-// folderOptions checks that the folder is there: at the start its absence is a
-// mistake in the configuration, later it is an outage.
-func folderOptions(name string, s config.Site, log *slog.Logger) (folder.Options, error) {
+func folderOptions(name string, s config.Site, log *slog.Logger) folder.Options {
 	f := s.Folder
-	info, err := os.Stat(f.Path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		err = fmt.Errorf("sites.%s.folder.path: the folder %s is not there; create it, or mount what belongs there", name, f.Path)
-	case err != nil:
-		err = fmt.Errorf("sites.%s.folder.path: %w", name, err)
-	case !info.IsDir():
-		err = fmt.Errorf("sites.%s.folder.path: %s is not a folder", name, f.Path)
-	}
-	if err != nil {
-		return folder.Options{}, fault.New(fault.Stop, fault.Misconfigured, err)
-	}
 	return folder.Options{
 		Path: f.Path, Staging: f.Staging, Settle: time.Duration(f.Settle), Writes: f.Writes,
 		Log: log.With("site", name),
-	}, nil
+	}
 }

@@ -50,6 +50,7 @@ const (
 	BrokerDown    Code = "broker-down"
 	BrokerFull    Code = "broker-full"
 	ReadFailed    Code = "read-failed"
+	LeaseLost     Code = "lease-lost"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -76,6 +77,7 @@ var advice = map[Code]string{
 	BrokerDown:    "Bring the broker back; work goes on by itself.",
 	BrokerFull:    "Raise the broker's limits or free space; work goes on by itself.",
 	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
+	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	Misconfigured: "Correct the configuration and start again.",
 }
 

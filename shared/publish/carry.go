@@ -105,10 +105,26 @@ func (p *Publisher) attempt(ctx context.Context, j *job, end time.Time) error {
 		}
 		j.lost = false
 	}
-	if p.asBatch(j) {
-		return p.sendBatch(ctx, j)
+	return p.guarded(func() error {
+		if p.asBatch(j) {
+			return p.sendBatch(ctx, j)
+		}
+		return p.sendSingles(ctx, j)
+	})
+}
+
+// guarded sends under the guard, if there is one.
+func (p *Publisher) guarded(send func() error) error {
+	if p.opts.Guard == nil {
+		return send()
 	}
-	return p.sendSingles(ctx, j)
+	right, end, err := p.opts.Guard.Begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	p.right = right
+	return send()
 }
 
 // connected gives a context that ends with the connection: an answer that was under
@@ -142,6 +158,9 @@ func (p *Publisher) asBatch(j *job) bool {
 // about the stream or the job.
 func (p *Publisher) judge(j *job, err error) (step, error) {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return giveUp, f // of the guard
+	}
 	switch {
 	case isAPI:
 		return p.judgeCode(j, api)

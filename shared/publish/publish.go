@@ -45,8 +45,18 @@ type Options struct {
 	// MaxMessages and MaxBytes bound one batch: 1000, and 8 MiB of headers and bodies.
 	MaxMessages int
 	MaxBytes    int
+	// Guard, when set, is asked before each attempt to store anything.
+	Guard Guard
 	// Patience is how long an outcome is pursued when the broker does not answer, 30 s.
 	Patience time.Duration
+}
+
+// Guard is the right to write, such as a lease.
+type Guard interface {
+	// Begin gives headers, names and values in turn, by which the broker sees the
+	// right to write, or the fault of not having it. end is called when the outcome
+	// of the attempt is known.
+	Begin() (headers []string, end func(), err error)
 }
 
 func (o *Options) setDefaults() {
@@ -73,6 +83,7 @@ type Publisher struct {
 
 	turn chan struct{} // held by the call that publishes; guards what follows
 
+	right   []string         // headers of the guard, for the attempt under way
 	limit   int              // of messages in a batch
 	batches bool             // the stream takes atomic batches, as far as we know
 	stream  jetstream.Stream // for reading back, nil until that was needed

@@ -19,14 +19,20 @@ const (
 	headerBatchCommit   = "Nats-Batch-Commit"
 )
 
-// stamped gives a copy of a message with further headers. All messages pass here on
-// their way out: the place for an expectation about a lease.
+// stamped gives a copy of a message with further headers.
 func stamped(m *nats.Msg, headers ...string) *nats.Msg {
 	h := maps.Clone(m.Header)
 	for i := 0; i < len(headers); i += 2 {
 		h[headers[i]] = []string{headers[i+1]}
 	}
 	return &nats.Msg{Subject: m.Subject, Header: h, Data: m.Data}
+}
+
+// show puts the guard's headers on a message; in a batch one with them is enough.
+func (p *Publisher) show(m *nats.Msg) {
+	for i := 0; i < len(p.right); i += 2 {
+		m.Header[p.right[i]] = []string{p.right[i+1]}
+	}
 }
 
 // answer is what the broker says to a batch that is complete.
@@ -47,6 +53,7 @@ func (p *Publisher) sendBatch(ctx context.Context, j *job) error {
 		}
 	}
 	end := stamped(j.msgs[last], headerBatchID, id, headerBatchSequence, strconv.Itoa(last+1), headerBatchCommit, "1")
+	p.show(end)
 	j.sent = true
 	reply, err := p.nc.RequestMsgWithContext(ctx, end)
 	switch {
@@ -104,7 +111,9 @@ func (p *Publisher) sendWave(ctx context.Context, j *job, start, end int) error 
 	var first error
 	for i := start; i < end && first == nil; i++ {
 		if j.seqs[i] == 0 {
-			futures[i-start], first = p.js.PublishMsgAsync(stamped(j.msgs[i]),
+			m := stamped(j.msgs[i])
+			p.show(m)
+			futures[i-start], first = p.js.PublishMsgAsync(m,
 				jetstream.WithRetryAttempts(0), jetstream.WithStallWait(p.wait))
 		}
 	}

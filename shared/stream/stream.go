@@ -58,7 +58,7 @@ func newest(name, description string, subjects []string, opts []Option) jetstrea
 // Export is the log of a source site.
 func Export(site string, opts ...Option) jetstream.StreamConfig {
 	return newest(subject.ExportStream(site), "newest change of each object of a source site",
-		[]string{subject.ExportToProcessAll(site)}, opts)
+		[]string{subject.ExportToProcessAll(site), subject.ExportLease(site)}, opts)
 }
 
 // Import is the log of a channel.
@@ -70,7 +70,7 @@ func Import(channel string, opts ...Option) jetstream.StreamConfig {
 // Ledger keeps what has taken effect on a receiving site.
 func Ledger(site string, opts ...Option) jetstream.StreamConfig {
 	return newest(subject.LedgerStream(site), "what a receiving site has of each object",
-		[]string{subject.ImportDoneAll(site)}, opts)
+		[]string{subject.ImportDoneAll(site), subject.ImportLease(site)}, opts)
 }
 
 // Errors keeps the newest failure of each object and site.

@@ -42,6 +42,8 @@ const (
 	importDone      = "synchro.IMPORT.DONE."
 	importError     = "synchro.IMPORT.ERROR."
 	importReplay    = "synchro.IMPORT.REPLAY."
+	exportLease     = "synchro.EXPORT.LEASE."
+	importLease     = "synchro.IMPORT.LEASE."
 	blobChunk       = "synchro.BLOB."
 	statusOf        = "synchro.STATUS."
 
@@ -85,6 +87,17 @@ func ImportError(site, uid string) string { return importError + site + "." + To
 
 // ImportErrorAll matches every failure of a site.
 func ImportErrorAll(site string) string { return importError + site + "." + all }
+
+// ExportLease says who is the exporter of a source site, in its ExportStream.
+func ExportLease(site string) string { return exportLease + site }
+
+// ImportLease says who is the importer of a receiving site, in its LedgerStream.
+func ImportLease(site string) string { return importLease + site }
+
+// IsLease tells whether a message of a log or ledger is a lease.
+func IsLease(subj string) bool {
+	return strings.HasPrefix(subj, exportLease) || strings.HasPrefix(subj, importLease)
+}
 
 // ImportReplay asks a site to try an object again, in ReplayStream.
 func ImportReplay(site, uid string) string { return importReplay + site + "." + Token(uid) }
