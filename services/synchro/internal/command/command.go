@@ -64,6 +64,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration,
 		a.upCommand(), a.brokerCommand(), a.exporterCommand(), a.relayCommand(), a.importerCommand(),
 		a.statusCommand(), a.errorsCommand(), a.replayCommand(),
 		a.initCommand(), a.versionCommand(), a.healthCommand(),
+		a.demoCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.Args == nil {
