@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/blob"
+	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
@@ -31,9 +32,10 @@ type Options struct {
 	Site string
 	// Channels are the names of the channels that the site receives.
 	Channels []string
-	// Open opens the site. It is called when this process has the site's lease, and
-	// again after it lost and regained that.
-	Open func() (content.Target, error)
+	// Open opens the site for the owner, whose name all importers of the site have in
+	// common. It is called when this process has the site's lease, and again after it
+	// lost and regained that.
+	Open func(owner string) (content.Target, error)
 	NC   *nats.Conn
 	JS   jetstream.JetStream
 	Log  *slog.Logger
@@ -149,12 +151,26 @@ var errBusy = errors.New("another importer of the site is at work; stop it, or l
 // ends, to losing it.
 func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan struct{}) error {
 	return i.lease.Hold(waiting, hard, i.standBy, func(held context.Context) error {
-		target, err := i.Open()
+		owner, err := i.owner(held)
+		if err != nil {
+			return err
+		}
+		target, err := i.Open(owner)
 		if err != nil {
 			return err
 		}
 		return errors.Join(i.session(soft, held, target, upstream), target.Close())
 	})
+}
+
+// owner names the site and its very ledger: importers that speak to another broker are
+// others.
+func (i *Importer) owner(ctx context.Context) (string, error) {
+	s, err := i.JS.Stream(ctx, subject.LedgerStream(i.Site))
+	if err != nil {
+		return "", changelog.Classify(fmt.Errorf("look at the ledger of %s: %w", i.Site, err))
+	}
+	return fmt.Sprintf("%s %d", i.Site, s.CachedInfo().Created.UnixNano()), nil
 }
 
 func (i *Importer) standBy(h lease.Holder) {

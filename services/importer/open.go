@@ -21,7 +21,7 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 	if err := driver.Check(site, s); err != nil {
 		return nil, err
 	}
-	open := func() (content.Target, error) { return driver.OpenTarget(site, s, env.Log) }
+	open := func(owner string) (content.Target, error) { return driver.OpenTarget(site, s, owner, env.Log) }
 	return New(ctx, Options{
 		Site: site, Channels: channels, Open: open, NC: env.NC, JS: env.JS, Log: env.Log,
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),

@@ -43,9 +43,12 @@ func OpenSource(name string, s config.Site, log *slog.Logger) (content.Source, e
 	return folder.OpenSource(folderOptions(name, s, log))
 }
 
-// OpenTarget opens a site that content goes to.
-func OpenTarget(name string, s config.Site, log *slog.Logger) (content.Target, error) {
-	return folder.OpenTarget(folderOptions(name, s, log))
+// OpenTarget opens a site that content goes to. owner names whose it is to write to: a
+// process that hangs and has the same owner loses it.
+func OpenTarget(name string, s config.Site, owner string, log *slog.Logger) (content.Target, error) {
+	o := folderOptions(name, s, log)
+	o.Owner = owner
+	return folder.OpenTarget(o)
 }
 
 func folderOptions(name string, s config.Site, log *slog.Logger) folder.Options {

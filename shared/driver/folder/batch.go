@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
 )
 
 // together is how many files of a batch are made, or synced, at the same time.
@@ -84,6 +85,9 @@ func (b *batch) run(ctx context.Context) {
 		if b.errs[i] == nil {
 			b.errs[i] = b.effect(ctx, j, i)
 		}
+	}
+	if fault.Of(ctx.Err()).Code == fault.LeaseLost {
+		return // somebody else writes here by now, and has set back the folders
 	}
 	b.leave()
 	b.syncDirty()

@@ -30,6 +30,10 @@ type Options struct {
 	// on the file system of the tree and outside it. Empty means a hidden folder
 	// beside the tree. No two targets may share it.
 	Staging string
+	// Owner names whose the tree is to write to, if anybody's. A target takes the tree
+	// from a process that opened it with the same owner and hangs; without an owner,
+	// or with another one, it is refused.
+	Owner string
 	// Settle is how long a file must have been quiet before a source reads it;
 	// zero means DefaultSettle, and less than 20 ms means that.
 	Settle time.Duration

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -67,7 +66,7 @@ func (k *keeper) write(h *hold, path string) error {
 	if len(text) > maxNote {
 		return nil
 	}
-	name := notePrefix + strconv.FormatUint(k.staging.seq.Add(1), 10)
+	name := k.staging.name(notePrefix)
 	err := unix.Symlinkat(text, k.staging.top.fd(), name)
 	switch {
 	case err == nil:

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/nats-io/nuid"
 	"golang.org/x/sys/unix"
 
 	"synchro.example/shared/fault"
@@ -30,6 +31,7 @@ const (
 type staging struct {
 	*handle
 	path string
+	tag  string // of this process: another one that is still alive never names the same
 	seq  atomic.Uint64
 	// creating keeps creations in turn: the folder's lock in the kernel does so
 	// anyway, and whoever waits there burns a processor.
@@ -46,7 +48,7 @@ func stagingPath(tree, named string) string {
 }
 
 // openStaging makes the folder and takes it for this target alone.
-func openStaging(tree *handle, treePath, path string) (*staging, error) {
+func openStaging(tree *handle, treePath, path, owner string) (*staging, error) {
 	if err := outside(treePath, path); err != nil {
 		return nil, err
 	}
@@ -60,8 +62,8 @@ func openStaging(tree *handle, treePath, path string) (*staging, error) {
 	if err != nil {
 		return nil, stagingFault(err, path)
 	}
-	s := &staging{handle: h, path: path}
-	if err := s.claim(tree); err != nil {
+	s := &staging{handle: h, path: path, tag: nuid.Next()[:8]}
+	if err := s.claim(tree, owner); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -101,18 +103,13 @@ func stagingFault(err error, path string) error {
 	return misconfigured("the staging folder %q cannot be used; give the account the right to write there, or set staging to a folder on the file system of the tree: %w", path, err)
 }
 
-// claim checks that a rename into the tree will work and that nobody else stages
-// here. The lock goes with the process, however it ends.
-func (s *staging) claim(tree *handle) error {
+// claim checks that a rename into the tree will work and that nobody else stages here.
+func (s *staging) claim(tree *handle, owner string) error {
 	a, b := s.top.stat, tree.top.stat
 	if a.dev != b.dev || a.mount != b.mount {
 		return misconfigured("the staging folder %q is on another file system or mount than the tree %q; sync into a subfolder of the mount, or set staging to a folder within the same mount", s.path, tree.root.Name())
 	}
-	var err error
-	if s.lock, err = s.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return stagingFault(err, s.path)
-	}
-	err = unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err := s.take(owner)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return misconfigured("the staging folder %q is in use: another process writes to the tree %q, stop it or give each tree its own staging", s.path, tree.root.Name())
 	}
@@ -120,6 +117,42 @@ func (s *staging) claim(tree *handle) error {
 		return stagingFault(fmt.Errorf("lock: %w", err), s.path)
 	}
 	return nil
+}
+
+// take locks the folder and leaves the owner's name in the lock. The lock goes with the
+// process, however it ends. One that a process with the same owner still has is taken
+// from it: it hangs, and this one has become the owner in its place.
+func (s *staging) take(owner string) error {
+	err := s.takeFile()
+	if errors.Is(err, unix.EWOULDBLOCK) && owner != "" {
+		if held, readErr := s.root.ReadFile(lockName); readErr != nil || string(held) != owner {
+			return err
+		}
+		if err := s.root.Remove(lockName); err != nil {
+			return err
+		}
+		err = s.takeFile()
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.lock.Truncate(0), writeAt(s.lock, []byte(owner), 0))
+}
+
+func (s *staging) takeFile() error {
+	lock, err := s.root.OpenFile(lockName, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return nil
+}
+
+func (s *staging) name(prefix string) string {
+	return prefix + s.tag + "-" + strconv.FormatUint(s.seq.Add(1), 10)
 }
 
 // leftovers names what an earlier process left behind.
@@ -151,7 +184,7 @@ func (s *staging) sweep() error {
 
 // create makes an empty file under a new name.
 func (s *staging) create() (*os.File, string, error) {
-	name := stagedPrefix + strconv.FormatUint(s.seq.Add(1), 10)
+	name := s.name(stagedPrefix)
 	s.creating.Lock()
 	defer s.creating.Unlock()
 	f, err := s.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)

@@ -106,7 +106,7 @@ func (t *Target) open() (*place, error) {
 }
 
 func (t *Target) openPlace(tree *handle, real string) (*place, error) {
-	s, err := openStaging(tree, real, stagingPath(real, t.opts.Staging))
+	s, err := openStaging(tree, real, stagingPath(real, t.opts.Staging), t.opts.Owner)
 	if err != nil {
 		return nil, err
 	}
