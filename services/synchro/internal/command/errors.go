@@ -24,7 +24,7 @@ func (s *selection) flags(c *cobra.Command) {
 	f.StringVar(&s.site, "site", "", "only those of the site `NAME`")
 	f.StringVar(&s.channel, "channel", "", "only those of the channel `NAME`")
 	f.StringVar(&s.path, "path", "", "only those whose path matches `GLOB`, such as \"news/**\"")
-	f.StringVar(&s.code, "code", "", "only those with this `CODE`")
+	f.StringVar(&s.code, "code", "", "only those with this `CODE`, such as permission")
 	f.DurationVar(&s.olderThan, "older-than", 0, "only those whose last attempt is older than `DURATION`, such as 10m")
 }
 
@@ -62,6 +62,9 @@ func (a *app) errorsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "errors",
 		Short: "List what failed, and why",
+		Long: `Lists the objects that could not be applied or exported, one line each, and below
+them what to do about each cause. An entry goes away when its object succeeds;
+"synchro replay" tries again. docs/errors.md explains all codes.`,
 		Example: `  synchro errors
   synchro errors --site paris --path "news/**" --json`,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -18,8 +18,12 @@ var sample []byte
 
 func (a *app) initCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "init DIR",
-		Short:   "Write a commented configuration, and the folders that it names",
+		Use:   "init DIR",
+		Short: "Write a commented configuration, and the folders that it names",
+		Long: `Makes the folder DIR with a configuration, synchro.yaml, in it: a source and two
+receivers as folders beside the file, and a broker that synchro runs itself. All of
+it is explained in the file and meant to be changed. What is there already is left
+as it is.`,
 		Example: "  synchro init ./mysites && synchro up --config ./mysites/synchro.yaml",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -48,8 +52,19 @@ func (a *app) init(dir string) error {
 			return fmt.Errorf("make a site's folder: %w", err)
 		}
 	}
-	fmt.Fprintf(a.out, "%s is written. Next:\n\n  synchro up --config %s\n\nthen put files into %s and look into the other folders beside it.\n",
-		file, file, c.Sites["hq"].Folder.Path)
+	self := invocation(os.Args[0])
+	fmt.Fprintf(a.out, `%[2]s is written: a source, hq, and two receivers, paris and lyon.
+Start everything, and leave it running:
+
+  %[1]s up --config %[2]s
+
+Then change something in %[3]s and see it arrive in %[4]s
+and %[5]s. In another terminal
+
+  %[1]s status --config %[2]s
+
+tells how all sites are.
+`, self, file, filepath.Join(dir, "hq"), filepath.Join(dir, "paris"), filepath.Join(dir, "lyon"))
 	return nil
 }
 
@@ -57,7 +72,7 @@ func (a *app) init(dir string) error {
 func writeNew(file string, data []byte) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, os.ErrExist) {
-		return fault.Errorf(fault.Stop, fault.Misconfigured, "%s is there already and is left as it is", file)
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "%s is there already and is left as it is; run it, or name another folder", file)
 	}
 	if err != nil {
 		return fmt.Errorf("write the configuration: %w", err)

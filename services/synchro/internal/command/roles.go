@@ -1,9 +1,8 @@
 package command
 
 import (
-	"log/slog"
-
 	"context"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +16,10 @@ import (
 
 func (a *app) brokerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "broker",
-		Short:   "Run the embedded broker alone",
+		Use:   "broker",
+		Short: "Run the embedded broker alone",
+		Long: `Runs the broker that the configuration describes under broker.embedded, for
+services that run as processes of their own. "synchro up" has it inside already.`,
 		Example: "  synchro broker --config FILE",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(a.config)
@@ -44,17 +45,23 @@ func untilTold(soft, _ context.Context) error {
 }
 
 func (a *app) exporterCommand() *cobra.Command {
-	return a.siteCommand("exporter", "Export the changes of one source site", exporter.Parts)
+	return a.siteCommand("exporter", "Export the changes of one source site", `Watches and scans one source site and writes what changes into the site's log, until
+it is stopped. The broker must be running. A second exporter of the same site
+stands by, and takes over when the first one ends.`, exporter.Parts)
 }
 
 func (a *app) importerCommand() *cobra.Command {
-	return a.siteCommand("importer", "Apply changes to one receiving site", importer.Parts)
+	return a.siteCommand("importer", "Apply changes to one receiving site", `Applies what the channels bring to one receiving site, until it is stopped. The
+broker must be running. This is what runs on the machine of a receiver. A second
+importer of the same site stands by, and takes over when the first one ends.`, importer.Parts)
 }
 
 func (a *app) relayCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "relay",
-		Short:   "Pass changes on from the sources' logs to the channels' logs",
+		Use:   "relay",
+		Short: "Pass changes on from the sources' logs to the channels' logs",
+		Long: `Passes what the sources' logs have on to the logs of all channels, one copy for
+however many receivers, until it is stopped. The broker must be running.`,
 		Example: "  synchro relay --config FILE",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return service.Run(c.Context(), a.config, "", a.logger(slog.LevelInfo), relay.Parts)
@@ -62,10 +69,10 @@ func (a *app) relayCommand() *cobra.Command {
 	}
 }
 
-func (a *app) siteCommand(name, short string, parts service.Parts) *cobra.Command {
+func (a *app) siteCommand(name, short, long string, parts service.Parts) *cobra.Command {
 	var site string
 	c := &cobra.Command{
-		Use: name, Short: short,
+		Use: name, Short: short, Long: long,
 		Example: "  synchro " + name + " --config FILE --site NAME",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if site == "" {
@@ -74,6 +81,6 @@ func (a *app) siteCommand(name, short string, parts service.Parts) *cobra.Comman
 			return service.Run(c.Context(), a.config, site, a.logger(slog.LevelInfo), parts)
 		},
 	}
-	c.Flags().StringVar(&site, "site", "", "the `NAME` of the site")
+	c.Flags().StringVar(&site, "site", "", "the `NAME` of the site in the configuration")
 	return c
 }

@@ -25,6 +25,13 @@ func (a *app) upCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything that the configuration declares, in one process",
+		Long: `Runs the broker, where the configuration has an embedded one, and the exporters,
+relays and importers of all sites and channels, until it is stopped with Ctrl-C:
+what is under way is finished then. Started again, it goes on where it was.
+
+With --once it brings every receiver to the state that its sources have now, prints
+how many changes that took, and ends. The other commands work beside it, and after
+it: where nobody runs the embedded broker they open it for themselves.`,
 		Example: `  synchro up                          until stopped, with ./synchro.yaml
   synchro up --config FILE --once     until all sites are equal, then exit`,
 		RunE: func(c *cobra.Command, _ []string) error {
