@@ -43,6 +43,8 @@ var checks = map[string]check{
 	"broker names are in one package":     namesInOnePackage,
 	"scripts run and say what they do":    scriptsUsable,
 	"exceptions are needed and explained": exceptionsNeeded,
+	"dependencies are explained":          dependenciesExplained,
+	"error codes are explained":           codesExplained,
 }
 
 func modulesListed(r *tree) (wrong []string) {

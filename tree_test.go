@@ -18,6 +18,7 @@ type tree struct {
 	modules map[string]*modfile.File // by folder
 	sources map[string]*ast.File     // by path, without tests
 	scripts map[string]script        // by path
+	pages   map[string]string        // of docs, by path
 }
 
 // script is a shell script, or a file that is named like one.
@@ -33,6 +34,7 @@ func read(t *testing.T, fsys fs.FS) *tree {
 		modules: make(map[string]*modfile.File),
 		sources: make(map[string]*ast.File),
 		scripts: make(map[string]script),
+		pages:   make(map[string]string),
 	}
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -66,7 +68,8 @@ func (r *tree) add(fsys fs.FS, name string, entry fs.DirEntry) error {
 	base := path.Base(name)
 	isGo := strings.HasSuffix(base, ".go") && !strings.HasSuffix(base, "_test.go")
 	mayBeScript := path.Ext(base) == "" || path.Ext(base) == ".sh"
-	if base != "go.mod" && name != "go.work" && !isGo && !mayBeScript {
+	isPage := path.Dir(name) == "docs" && path.Ext(base) == ".md"
+	if base != "go.mod" && name != "go.work" && !isGo && !mayBeScript && !isPage {
 		return nil
 	}
 	info, err := entry.Info()
@@ -87,6 +90,8 @@ func (r *tree) add(fsys fs.FS, name string, entry fs.DirEntry) error {
 		r.modules[path.Dir(name)], err = modfile.Parse(name, data, nil)
 	case isGo:
 		r.sources[name], err = parser.ParseFile(token.NewFileSet(), name, data, parser.ParseComments)
+	case isPage:
+		r.pages[name] = string(data)
 	case isShell(base, string(data)):
 		r.scripts[name] = script{text: string(data), executable: info.Mode()&0o111 == 0o111}
 	}

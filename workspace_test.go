@@ -33,6 +33,11 @@ var good = map[string]string{
 	"tools/go.mod":                   "module synchro.example/tools\ngo 1.26.0\nrequire x.example/dep v1.1.0\n",
 	"tools/compose/go.mod":           "module synchro.example/tools/compose\ngo 1.26.0\n",
 	"scripts/test":                   "#!/usr/bin/env bash\n# Runs all tests.\n",
+	"shared/fault/fault.go": "// Package fault is faults.\npackage fault\ntype (\nClass string\nCode string\n)\n" +
+		"const Park Class = \"park\"\nconst Retry Class = \"retry\"\nconst Full Code = \"full\"\n",
+	"shared/disk/disk.go":  "// Package disk is a disk.\npackage disk\nvar Err = fault.New(fault.Park, fault.Full, nil)\n",
+	"docs/errors.md":       "| `full` | park (pause) | Full. | Empty it. |\n",
+	"docs/dependencies.md": "| `x.example/dep` | all | It saves work. |\n",
 }
 
 func TestGoodWorkspacePasses(t *testing.T) {
@@ -125,6 +130,37 @@ func TestEachCheckSeesItsMistake(t *testing.T) {
 		{
 			"an exception for a name that is gone", "exceptions are needed and explained",
 			"services/bridge/queue/queue.go", "// Package queue is a queue.\npackage queue\n", "queue is not needed",
+		},
+		{
+			"a dependency that nobody explains", "dependencies are explained",
+			"docs/dependencies.md", "| `x.example/dep2` | all | It saves work. |\n",
+			"docs/dependencies.md does not say why [. shared tools] needs x.example/dep;",
+		},
+		{
+			"an explanation of what is gone", "dependencies are explained",
+			"docs/dependencies.md", "| `x.example/dep` | all | It saves work. |\n| `x.example/old` | - | It did. |\n",
+			"explains x.example/old, which no module requires",
+		},
+		{
+			"a dependency without a reason", "dependencies are explained",
+			"docs/dependencies.md", "| `x.example/dep` | all | |\n", "does not say why",
+		},
+		{
+			"a tool that nobody explains", "dependencies are explained",
+			"tools/go.mod", "module synchro.example/tools\ngo 1.26.0\ntool x.example/lint/cmd\n", "[tools] needs x.example/lint/cmd;",
+		},
+		{
+			"a code that nobody explains", "error codes are explained",
+			"docs/errors.md", "", "docs/errors.md does not explain the code full",
+		},
+		{
+			"a class that the page lacks", "error codes are explained",
+			"shared/disk/disk.go", "// Package disk is a disk.\npackage disk\nvar Err = fault.OfSite(fault.Retry, fault.Full, nil)\n",
+			"does not say that full is of class retry too, in [shared/disk]",
+		},
+		{
+			"a class that the page alone has", "error codes are explained",
+			"docs/errors.md", "| `full` | park, retry | Full. | Empty it. |\n", "full is of class retry, which nothing makes",
 		},
 	} {
 		t.Run(c.mistake, func(t *testing.T) {
