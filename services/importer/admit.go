@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"slices"
 
 	"synchro.example/services/importer/schedule"
 	"synchro.example/shared/changelog"
@@ -22,6 +23,8 @@ type task struct {
 	channel string
 	place   tree.Place
 	acks    []func()
+	// raw is what was received where that is no change that can be read.
+	raw []byte
 	// aside marks a move out of the way; the ledger keeps the version it had.
 	aside    bool
 	attempts int
@@ -73,7 +76,7 @@ func (a *admission) take(c *content.Change, ack func()) error {
 // for when that cannot be.
 func (a *admission) prepare(c *content.Change) (waitsFor string, err error) {
 	if c.Kind == content.Removed {
-		return "", a.emptyFirst(c.Object.UID)
+		return a.emptyFirst(c.Object.UID)
 	}
 	if parent := c.Object.ParentUID; parent != "" && !a.plan.live(parent) {
 		if err := a.fetch(parent); err != nil {
@@ -112,19 +115,30 @@ func (s *session) lookup(ctx context.Context, channel, uid string) (*content.Cha
 }
 
 // emptyFirst queues what has left a container, or is gone, before the container goes.
-func (a *admission) emptyFirst(uid string) error {
-	var children []string
+// What failed to leave keeps it.
+func (a *admission) emptyFirst(uid string) (waitsFor string, err error) {
+	for _, child := range a.inside(uid) {
+		if err := a.fetch(child); err != nil {
+			return "", err
+		}
+	}
+	for _, child := range a.inside(uid) {
+		if a.failed[child] != nil {
+			return child, nil
+		}
+	}
+	return "", nil
+}
+
+// inside gives what stands in a container and will still when all that is queued is done.
+func (a *admission) inside(uid string) (children []string) {
 	for child := range a.actual.Children(uid) {
 		if place, ok := a.plan.place(child); ok && place.Parent == uid {
 			children = append(children, child)
 		}
 	}
-	for _, child := range children {
-		if err := a.fetch(child); err != nil {
-			return err
-		}
-	}
-	return nil
+	slices.Sort(children)
+	return children
 }
 
 // freeFirst makes the place of c free: what stands there has newer state in the log,

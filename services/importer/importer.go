@@ -47,6 +47,9 @@ type Options struct {
 	Attempts int
 	// Tombstones is how long the ledger remembers removals, 30 days when zero.
 	Tombstones time.Duration
+	// Reconcile is the time between comparisons of the ledger with the logs, an hour
+	// when zero.
+	Reconcile time.Duration
 	// Host and Software are kept with failures.
 	Host, Software string
 	// Patience is how long Settle waits for another importer of the site to end, 15 s
@@ -62,9 +65,11 @@ type Importer struct {
 	Options
 	log       *slog.Logger
 	lease     *lease.Lease
-	publisher *publish.Publisher
+	publisher *publish.Publisher // of the ledger
+	failures  *publish.Publisher
 	blobs     *blob.Store
 	dead      *deadletter.Store
+	delay     func(rounds int) time.Duration // how long until a failure is tried again by itself
 	done      atomic.Int64
 	report    atomic.Pointer[status.Report]
 }
@@ -74,24 +79,33 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 	if o.Tombstones == 0 {
 		o.Tombstones = 30 * 24 * time.Hour
 	}
+	if o.Reconcile == 0 {
+		o.Reconcile = time.Hour
+	}
 	if o.Patience == 0 {
 		o.Patience = 15 * time.Second
 	}
 	i := &Importer{
 		Options: o, log: o.Log.With("service", status.Importer, "site", o.Site),
-		blobs: blob.New(o.JS), dead: deadletter.New(o.JS),
+		blobs: blob.New(o.JS), dead: deadletter.New(o.JS), delay: delay,
 	}
 	i.report.Store(&status.Report{State: status.Starting})
-	streams := []jetstream.StreamConfig{stream.Ledger(o.Site), stream.Errors(), stream.Replay(), stream.Blobs()}
-	for _, ch := range o.Channels {
-		streams = append(streams, stream.Import(ch))
-	}
-	if err := stream.Ensure(ctx, o.JS, streams...); err != nil {
+	if err := i.ensure(ctx); err != nil {
 		return nil, err
 	}
 	i.lease = lease.New(o.JS, subject.LedgerStream(o.Site), subject.ImportLease(o.Site), i.log)
 	i.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: i.lease})
+	i.failures = publish.New(o.NC, o.JS, publish.Options{})
 	return i, nil
+}
+
+// ensure makes the streams, which somebody may have deleted meanwhile.
+func (i *Importer) ensure(ctx context.Context) error {
+	streams := []jetstream.StreamConfig{stream.Ledger(i.Site), stream.Errors(), stream.Replay(), stream.Blobs()}
+	for _, ch := range i.Channels {
+		streams = append(streams, stream.Import(ch))
+	}
+	return stream.Ensure(ctx, i.JS, streams...)
 }
 
 // Run imports until soft ends; what is being applied then is finished unless hard
@@ -150,6 +164,9 @@ var errBusy = errors.New("another importer of the site is at work; stop it, or l
 // tenure is the work from getting the site's lease, for which it waits until waiting
 // ends, to losing it.
 func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan struct{}) error {
+	if err := i.ensure(hard); err != nil {
+		return err
+	}
 	return i.lease.Hold(waiting, hard, i.standBy, func(held context.Context) error {
 		owner, err := i.owner(held)
 		if err != nil {

@@ -58,12 +58,12 @@ func (s *session) subscribe(ctx context.Context) (stop func(), err error) {
 }
 
 func (s *session) consume(ctx context.Context, streamName, filter, channel string) (stop func(), err error) {
-	c, err := s.JS.CreateOrUpdateConsumer(ctx, streamName, jetstream.ConsumerConfig{
+	c, err := changelog.Resume(ctx, s.JS, streamName, jetstream.ConsumerConfig{
 		Durable: subject.SiteConsumer(s.Site), FilterSubject: filter,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: s.Window,
 	})
 	if err != nil {
-		return nil, changelog.Classify(fmt.Errorf("make the consumer of site %s on %s: %w", s.Site, streamName, err))
+		return nil, err
 	}
 	s.consumers = append(s.consumers, c)
 	running, err := c.Consume(
@@ -79,7 +79,10 @@ func (s *session) consume(ctx context.Context, streamName, filter, channel strin
 	if err != nil {
 		return nil, changelog.Classify(fmt.Errorf("read %s for site %s: %w", streamName, s.Site, err))
 	}
-	return running.Stop, nil
+	return func() {
+		running.Stop()
+		<-running.Closed() // else it might be given what nobody takes
+	}, nil
 }
 
 // consumeError ends the session when a consumer is gone; a new one makes it again.
@@ -107,23 +110,31 @@ func (s *session) receive(ctx context.Context, d delivery) error {
 	return s.admit(ctx, d.channel, c, ack)
 }
 
-// replay admits the newest change of a failed object again.
+// replay settles a failure as somebody asked: it admits the newest change of the object
+// again, or gives it up.
 func (s *session) replay(ctx context.Context, m jetstream.Msg, ack func()) error {
-	r, err := deadletter.ParseReplay(m.Data())
+	r, err := deadletter.ParseRequest(m.Data())
 	if err != nil {
 		s.log.Error("a replay cannot be read and is dropped", "subject", m.Subject(), "error", err)
 		ack()
 		return nil
 	}
-	c, err := s.lookup(ctx, r.Channel, r.UID)
+	if r.Discard {
+		return s.discard(ctx, r, ack)
+	}
+	return s.retry(ctx, r.Channel, r.UID, ack)
+}
+
+// retry admits the newest change of an object that failed.
+func (s *session) retry(ctx context.Context, channel, uid string, ack func()) error {
+	c, err := s.lookup(ctx, channel, uid)
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		s.log.Warn("a replay is dropped: the log has no such object any more", "uid", r.UID, "channel", r.Channel)
-		return s.superseded(ctx, r.UID, ack)
+		return s.superseded(ctx, uid, ack) // the log has no such object any more
 	}
-	return s.admit(ctx, r.Channel, c, ack)
+	return s.admit(ctx, channel, c, ack)
 }
 
 // refuse keeps a message that is no change as a failure, as far as its headers say
@@ -139,5 +150,5 @@ func (s *session) refuse(ctx context.Context, d delivery, cause error, ack func(
 		return s.superseded(ctx, h.UID, ack)
 	}
 	c := &content.Change{Object: content.Object{UID: h.UID, ParentUID: h.ParentUID, Name: h.Name, Path: h.Name}, Version: h.Version}
-	return s.giveUp(ctx, &task{change: c, channel: d.channel, place: placeOf(c), attempts: 1, acks: []func(){ack}}, fault.Of(cause), "")
+	return s.giveUp(ctx, &task{change: c, channel: d.channel, place: placeOf(c), attempts: 1, raw: d.msg.Data(), acks: []func(){ack}}, fault.Of(cause), "")
 }

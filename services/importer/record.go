@@ -6,6 +6,7 @@ import (
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
 )
@@ -69,30 +70,35 @@ func (s *session) finish(t *task) {
 	}
 }
 
-// release forgets the failure of an object that has succeeded, and admits what
-// waited for it.
+// release settles the failure of an object that has succeeded, and admits what waited
+// for it.
 func (s *session) release(ctx context.Context, uid string) error {
-	if s.failed[uid] != nil {
-		if err := s.dead.ClearImport(ctx, s.Site, uid); err != nil {
-			return err
-		}
-		delete(s.failed, uid)
+	if err := s.settle(ctx, uid, deadletter.Closing{As: deadletter.Applied}); err != nil {
+		return err
 	}
 	freed := s.waiting[uid]
 	delete(s.waiting, uid)
 	for w, channel := range freed {
-		c, err := s.lookup(ctx, channel, w)
-		if err != nil {
-			return err
-		}
-		if c == nil {
-			continue
-		}
-		if err := s.admit(ctx, channel, c, func() {}); err != nil {
+		if err := s.retry(ctx, channel, w, func() {}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settle closes the failure of an object, if there is one.
+func (s *session) settle(ctx context.Context, uid string, c deadletter.Closing) error {
+	e := s.failed[uid]
+	if e == nil {
+		return nil
+	}
+	delete(s.failed, uid)
+	delete(s.waiting[e.WaitsFor], uid)
+	m, err := deadletter.Message(e.Close(c), nil)
+	if err != nil {
+		return err
+	}
+	return s.failures.Enqueue(ctx, m, s.recorded)
 }
 
 // hold sets a task aside until another object succeeds.
@@ -110,23 +116,42 @@ func (s *session) hold(ctx context.Context, t *task, waitsFor string) error {
 // the failure says that it is to be taken up again.
 func (s *session) giveUp(ctx context.Context, t *task, f *fault.Error, waitsFor string) error {
 	e := s.failure(t, f, waitsFor)
-	if err := s.dead.PutImport(ctx, e); err != nil {
+	m, err := deadletter.Message(e, t.envelope())
+	if err != nil {
 		return err
 	}
 	s.recallFailure(e)
 	if f.Class != fault.Held {
 		s.log.Error("a change cannot be applied and is set aside", "path", e.Path, "code", e.Code, "attempts", e.Attempts, "error", f, "advice", fault.Advice(f.Code))
 	}
-	for _, ack := range t.acks {
-		ack()
+	acks := t.acks
+	return s.failures.Enqueue(ctx, m, func(_ uint64, err error) {
+		if err != nil {
+			s.breakOff(err)
+			return
+		}
+		for _, ack := range acks {
+			ack()
+		}
+	})
+}
+
+// envelope gives the bytes that the change came in; none where it has none.
+func (t *task) envelope() []byte {
+	if t.raw != nil {
+		return t.raw
 	}
-	return nil
+	raw, err := envelope.Encode(t.change)
+	if err != nil {
+		return nil
+	}
+	return raw
 }
 
 func (s *session) failure(t *task, f *fault.Error, waitsFor string) *deadletter.Entry {
 	now := time.Now().UTC()
 	e := &deadletter.Entry{
-		Site: s.Site, Channel: t.channel, UID: t.uid(), Path: t.change.Object.Path, Version: t.change.Version,
+		Stage: deadletter.Import, Site: s.Site, Channel: t.channel, UID: t.uid(), Path: t.change.Object.Path, Version: t.change.Version,
 		Code: f.Code, Class: f.Class, Reason: f.Error(), Attempts: t.attempts, First: now, Last: now,
 		Host: s.Host, Software: s.Software, WaitsFor: waitsFor,
 	}
@@ -138,17 +163,77 @@ func (s *session) failure(t *task, f *fault.Error, waitsFor string) *deadletter.
 		e.Attempts += old.Attempts
 		delete(s.waiting[old.WaitsFor], e.UID)
 	}
+	if f.Class != fault.Held && fault.Passes(f.Code) {
+		e.Next = now.Add(s.delay(e.Attempts / s.Attempts))
+	}
 	return e
+}
+
+// delay is how long after a failure an object is tried once more by itself: a minute,
+// and twice as long each time, up to six hours.
+func delay(rounds int) time.Duration {
+	const first, most = time.Minute, 6 * time.Hour
+	return min(first<<min(max(rounds-1, 0), 16), most)
+}
+
+// tryAgain admits the failures whose time has come.
+func (s *session) tryAgain(ctx context.Context) error {
+	now := time.Now()
+	if s.nextTry.IsZero() || now.Before(s.nextTry) || s.paused.on || s.tasks.Open() > 0 {
+		return nil
+	}
+	s.nextTry = time.Time{}
+	var due []*deadletter.Entry
+	for _, e := range s.failed {
+		switch {
+		case e.Next.IsZero():
+		case !e.Next.After(now) && len(due) < s.Window:
+			due = append(due, e)
+		case s.nextTry.IsZero() || e.Next.Before(s.nextTry):
+			s.nextTry = e.Next
+		}
+	}
+	for _, e := range due {
+		if err := s.retry(ctx, e.Channel, e.UID, func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// discard gives up the change that failed: the ledger says so, and only a newer one is
+// applied.
+func (s *session) discard(ctx context.Context, r deadletter.Request, ack func()) error {
+	e := s.failed[r.UID]
+	if e == nil || e.Version > r.Version {
+		ack()
+		return nil
+	}
+	given := &ledger.Entry{UID: e.UID, Kind: content.Removed, Channel: e.Channel}
+	if old, ok := s.actual.Get(e.UID); ok {
+		*given = *old
+	}
+	given.Version, given.Discarded, given.At = e.Version, e.Version, time.Now().UTC()
+	m, err := ledger.Message(s.Site, given, s.Tombstones)
+	if err != nil {
+		return err
+	}
+	s.recall(given)
+	if err := s.settle(ctx, e.UID, deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}); err != nil {
+		return err
+	}
+	return s.records.Enqueue(ctx, m, func(_ uint64, err error) {
+		if s.recorded(0, err); err == nil {
+			ack()
+		}
+	})
 }
 
 // superseded acknowledges a change that the site has, or a newer one: after the
 // ledger has everything that was recorded before.
 func (s *session) superseded(ctx context.Context, uid string, ack func()) error {
-	if e := s.failed[uid]; e != nil {
-		if err := s.dead.ClearImport(ctx, s.Site, uid); err != nil {
-			return err
-		}
-		delete(s.failed, uid)
+	if err := s.settle(ctx, uid, deadletter.Closing{As: deadletter.Superseded}); err != nil {
+		return err
 	}
 	return s.records.Enqueue(ctx, nil, func(_ uint64, err error) {
 		if err == nil {

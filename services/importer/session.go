@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -51,7 +52,11 @@ type session struct {
 	running int        // calls of the target
 	paused  pause
 
-	records   *publish.Collector
+	records   *publish.Collector // ledger entries
+	failures  *publish.Collector // ERROR entries
+	compared  bool               // with the logs, once
+	asked     chan func() error  // what is to be done in the loop for others
+	nextTry   time.Time          // when a failure is to be tried again, at the earliest
 	consumers []jetstream.Consumer
 }
 
@@ -74,18 +79,20 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	}
 	s.target = target
 	stop, err := s.subscribe(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		var beside sync.WaitGroup
+		beside.Go(func() { s.reconcile(ctx) })
+		err = s.loop(soft, ctx, upstream)
+		stop()
+		cancel()
+		beside.Wait()
 	}
-	err = s.loop(soft, ctx, upstream)
-	stop()
-	cancel()
 	for ; s.running > 0; s.running-- {
 		<-s.results
 	}
 	closing, end := context.WithTimeout(context.WithoutCancel(hard), 10*time.Second)
 	defer end()
-	return errors.Join(err, s.records.Close(closing))
+	return errors.Join(err, s.records.Close(closing), s.failures.Close(closing))
 }
 
 // open reads the ledger and the failures.
@@ -95,22 +102,25 @@ func (i *Importer) open(ctx context.Context) (*session, error) {
 		tasks: schedule.New[*task](), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
-		paused:  pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
-		records: publish.NewCollector(i.publisher, publish.CollectorOptions{}),
+		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
+		asked:  make(chan func() error),
 	}
 	s.plan = newPlan(s.actual)
-	if err := ledger.Load(ctx, i.JS, i.Site, s.recall); err != nil {
+	err := ledger.Load(ctx, i.JS, i.Site, s.recall, func(subj string, err error) {
+		i.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
+	})
+	if err != nil {
 		return nil, err
 	}
-	entries, err := i.dead.All(ctx)
+	entries, err := i.dead.OfImport(ctx, i.Site)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
-		if e.Site == i.Site {
-			s.recallFailure(&e)
-		}
+		s.recallFailure(&e)
 	}
+	s.records = publish.NewCollector(i.publisher, publish.CollectorOptions{})
+	s.failures = publish.NewCollector(i.failures, publish.CollectorOptions{})
 	return s, nil
 }
 
@@ -126,6 +136,9 @@ func (s *session) recall(e *ledger.Entry) {
 
 func (s *session) recallFailure(e *deadletter.Entry) {
 	s.failed[e.UID] = e
+	if !e.Next.IsZero() && (s.nextTry.IsZero() || e.Next.Before(s.nextTry)) {
+		s.nextTry = e.Next
+	}
 	if e.WaitsFor != "" {
 		s.wait(e.WaitsFor, e.UID, e.Channel)
 	}
@@ -176,8 +189,15 @@ func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) err
 			s.due = append(s.due, t)
 		case <-s.paused.wake.C:
 			s.paused.probe = true
+		case do := <-s.asked:
+			if err := do(); err != nil {
+				return err
+			}
 		case <-tick.C:
 			s.say()
+			if err := s.tryAgain(hard); err != nil {
+				return err
+			}
 			if upstream != nil && s.paused.on && time.Since(s.paused.since) > pauseLimit {
 				return fault.OfSite(fault.Retry, fault.TargetDown, fmt.Errorf("site %s has taken nothing for %v: %w", s.Site, pauseLimit, s.paused.reason))
 			}
@@ -215,7 +235,7 @@ func (s *session) idle() bool {
 
 // left asks the broker whether anything is on its way to the site.
 func (s *session) left(ctx context.Context) (bool, error) {
-	if err := s.records.Flush(ctx); err != nil {
+	if err := errors.Join(s.records.Flush(ctx), s.failures.Flush(ctx)); err != nil {
 		return true, err
 	}
 	if err := s.NC.FlushTimeout(flushWait); err != nil {
@@ -230,7 +250,7 @@ func (s *session) left(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 	}
-	return !s.idle(), nil
+	return !s.idle() || !s.compared, nil
 }
 
 func (s *session) say() {

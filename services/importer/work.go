@@ -94,6 +94,9 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		if from == "" {
 			return content.Op{}, false, s.conclude(ctx, []result{{task: t}})
 		}
+		if child, ok := s.keptBy(uid); ok {
+			return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, child) })
+		}
 		return s.operation(t, from, ""), true, nil
 	}
 	to, ok := s.actual.PathIn(t.place)
@@ -110,6 +113,16 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		return content.Op{}, false, nil
 	}
 	return s.operation(t, from, to), true, nil
+}
+
+// keptBy names an object that could not leave a container.
+func (s *session) keptBy(uid string) (child string, ok bool) {
+	for _, child := range slices.Sorted(s.actual.Children(uid)) {
+		if s.failed[child] != nil {
+			return child, true
+		}
+	}
+	return "", false
 }
 
 // covered tells whether a task's turn is about the paths that it works on.

@@ -5,7 +5,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -152,12 +151,12 @@ func isClosed(c <-chan struct{}) bool {
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
-	consumer, err := r.js.CreateOrUpdateConsumer(ctx, subject.ExportStream(r.from), jetstream.ConsumerConfig{
-		Durable: subject.RelayConsumer(r.channel), AckPolicy: jetstream.AckAllPolicy, AckWait: ackWait,
+	consumer, err := changelog.Resume(ctx, r.js, subject.ExportStream(r.from), jetstream.ConsumerConfig{
+		Durable: subject.RelayConsumer(r.channel), AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxAckPending: 4 * fetchCount,
 	})
 	if err != nil {
-		return nil, changelog.Classify(fmt.Errorf("make the relay's consumer on %s: %w", subject.ExportStream(r.from), err))
+		return nil, err
 	}
 	if r.have != nil {
 		return consumer, nil
@@ -239,7 +238,12 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 		r.have = nil // what became of the batch is not known
 		return 0, err
 	}
-	return len(msgs), changelog.Classify(msgs[len(msgs)-1].Ack())
+	for _, m := range msgs {
+		if err := m.Ack(); err != nil {
+			return 0, changelog.Classify(err)
+		}
+	}
+	return len(msgs), nil
 }
 
 // fetch waits for the first message and takes those that are there with it.

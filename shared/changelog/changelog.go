@@ -16,30 +16,64 @@ import (
 	"synchro.example/shared/subject"
 )
 
+// Options say what of a stream is read.
+type Options struct {
+	// HeadersOnly leaves the bodies at the broker.
+	HeadersOnly bool
+	// Subjects bounds the reading to those that match; empty: all.
+	Subjects string
+}
+
 // Scan calls each for every message of a stream that is there now, in order, but for
-// leases. With headersOnly the bodies stay at the broker. The first error ends it.
-func Scan(ctx context.Context, js jetstream.JetStream, stream string, headersOnly bool, each func(jetstream.Msg) error) error {
+// leases. The first error ends it.
+func Scan(ctx context.Context, js jetstream.JetStream, stream string, o Options, each func(jetstream.Msg) error) error {
+	if err := scan(ctx, js, stream, o, each); err != nil {
+		return Classify(fmt.Errorf("read stream %s: %w", stream, err))
+	}
+	return nil
+}
+
+func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options, each func(jetstream.Msg) error) error {
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return Classify(fmt.Errorf("read stream %s: %w", stream, err))
+		return err
 	}
-	last := s.CachedInfo().State.LastSeq
-	if s.CachedInfo().State.Msgs == 0 {
-		return nil
+	last, err := lastOf(ctx, s, o.Subjects)
+	if last == 0 || err != nil {
+		return err
 	}
-	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{HeadersOnly: headersOnly, DeliverPolicy: jetstream.DeliverAllPolicy})
+	config := jetstream.OrderedConsumerConfig{HeadersOnly: o.HeadersOnly, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if o.Subjects != "" {
+		config.FilterSubjects = []string{o.Subjects}
+	}
+	c, err := s.OrderedConsumer(ctx, config)
 	if err != nil {
-		return Classify(fmt.Errorf("read stream %s: %w", stream, err))
+		return err
 	}
 	it, err := c.Messages()
 	if err != nil {
-		return Classify(fmt.Errorf("read stream %s: %w", stream, err))
+		return err
 	}
 	defer it.Stop()
-	if err := drain(ctx, it, last, each); err != nil {
-		return fmt.Errorf("read stream %s: %w", stream, err)
+	return drain(ctx, it, last, each)
+}
+
+// lastOf gives the sequence of the last message that is to be read, 0 when there is none.
+func lastOf(ctx context.Context, s jetstream.Stream, subjects string) (uint64, error) {
+	if s.CachedInfo().State.Msgs == 0 {
+		return 0, nil
 	}
-	return nil
+	if subjects == "" {
+		return s.CachedInfo().State.LastSeq, nil
+	}
+	m, err := s.GetLastMsgForSubject(ctx, subjects)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Sequence, nil
 }
 
 // drain reads up to the sequence last, or until nothing is pending: the last
@@ -48,7 +82,7 @@ func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each 
 	for {
 		m, err := it.Next(jetstream.NextContext(ctx))
 		if err != nil {
-			return Classify(err)
+			return err
 		}
 		meta, err := m.Metadata()
 		if err != nil {
@@ -68,7 +102,7 @@ func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each 
 // Heads calls each for the head of every change in a log. A message whose headers
 // cannot be read is passed to bad, with its subject.
 func Heads(ctx context.Context, js jetstream.JetStream, stream string, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
-	return Scan(ctx, js, stream, true, func(m jetstream.Msg) error {
+	return Scan(ctx, js, stream, Options{HeadersOnly: true}, func(m jetstream.Msg) error {
 		h, err := envelope.ParseHead(m.Headers())
 		if err != nil {
 			bad(m.Subject(), err)
@@ -81,6 +115,26 @@ func Heads(ctx context.Context, js jetstream.JetStream, stream string, each func
 		each(meta.Sequence.Stream, h)
 		return nil
 	})
+}
+
+// Resume gives a durable consumer, made if it is not there, that begins after what was
+// acknowledged. What an earlier process was given and did not acknowledge comes again at
+// once, and not only when the broker has given up waiting for it. Whoever else reads from
+// the consumer sees that again too.
+func Resume(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	c, err := js.CreateOrUpdateConsumer(ctx, stream, config)
+	if err != nil {
+		return nil, Classify(fmt.Errorf("make the consumer %s on %s: %w", config.Durable, stream, err))
+	}
+	if c.CachedInfo().NumAckPending == 0 {
+		return c, nil
+	}
+	if _, err := js.ResetConsumer(ctx, stream, config.Durable); err != nil {
+		// A broker before 2.14 cannot; it offers the rest again after AckWait.
+		return c, Classify(ctx.Err())
+	}
+	c, err = js.Consumer(ctx, stream, config.Durable)
+	return c, Classify(err)
 }
 
 // Newest gets the newest message of a subject. It is nil when there is none.

@@ -1,31 +1,46 @@
-// Package deadletter keeps what failed and why: one message for each object and
-// site, in the ERROR stream, gone when the object succeeds. It also asks for
-// replays. Any number of processes may read and write at the same time.
+// Package deadletter keeps what failed and why: one message for each object and site,
+// in the ERROR stream. The entry travels in a header and the envelope that failed in the
+// body, so that entries can be listed without moving content. An entry that is settled
+// stays for a while, closed, and says how. Any number of processes may read at the same
+// time; each site has one that writes.
 package deadletter
 
 import (
-	"context"
-	"errors"
+	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"github.com/vmihailenco/msgpack/v5"
 
-	"synchro.example/shared/changelog"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
 )
 
-// maxReason is how many bytes of a reason are kept.
-const maxReason = 4096
+const (
+	// maxReason is how many bytes of a reason are kept.
+	maxReason = 4096
+	// keepClosed and keepDiscarded are how long closed entries stay: those that a person
+	// closed are a record.
+	keepClosed    = time.Hour
+	keepDiscarded = 30 * 24 * time.Hour
+)
 
-// Entry is one failure.
+// Stage tells on which hop a change failed.
+type Stage string
+
+const (
+	Export Stage = "export" // from the site to the channel's log
+	Import Stage = "import" // from the channel's log to the site
+)
+
+// Entry is one failure. The JSON names are a contract.
 type Entry struct {
+	Stage    Stage           `msgpack:"stage" json:"stage"`
 	Site     string          `msgpack:"site" json:"site"`
 	Channel  string          `msgpack:"channel" json:"channel"`
 	UID      string          `msgpack:"uid" json:"uid"`
@@ -37,120 +52,83 @@ type Entry struct {
 	Attempts int             `msgpack:"attempts" json:"attempts"`
 	First    time.Time       `msgpack:"first" json:"first"`
 	Last     time.Time       `msgpack:"last" json:"last"`
-	Host     string          `msgpack:"host" json:"host"`
-	Software string          `msgpack:"software" json:"software"`
+	// Next is when it is tried again by itself, zero when it is not.
+	Next     time.Time `msgpack:"next,omitempty" json:"next,omitzero"`
+	Host     string    `msgpack:"host" json:"host"`
+	Software string    `msgpack:"software" json:"software"`
 	// WaitsFor is the uid of the object that holds this one back, if one does.
 	WaitsFor string `msgpack:"waits_for,omitempty" json:"waits_for,omitempty"`
+	// Closed says how the entry was settled; nil while it is open.
+	Closed *Closing `msgpack:"closed,omitempty" json:"closed,omitempty"`
 }
 
-// Store is the ERROR stream. Safe for concurrent use.
-type Store struct{ js jetstream.JetStream }
+// Outcome is a way to settle a failure.
+type Outcome string
 
-// New makes a store; the streams must exist.
-func New(js jetstream.JetStream) *Store { return &Store{js: js} }
+const (
+	Applied    Outcome = "applied"    // it succeeded in the end
+	Superseded Outcome = "superseded" // the object has newer state, or is gone
+	Discarded  Outcome = "discarded"  // somebody gave it up
+)
 
-// PutImport keeps the failure of a receiving site.
-func (s *Store) PutImport(ctx context.Context, e *Entry) error {
-	return s.put(ctx, subject.ImportError(e.Site, e.UID), e)
+// Closing is the end of a failure.
+type Closing struct {
+	As  Outcome   `msgpack:"as" json:"as"`
+	By  string    `msgpack:"by,omitempty" json:"by,omitempty"`
+	Why string    `msgpack:"why,omitempty" json:"why,omitempty"`
+	At  time.Time `msgpack:"at" json:"at"`
 }
 
-// PutExport keeps the failure of a source site.
-func (s *Store) PutExport(ctx context.Context, e *Entry) error {
-	return s.put(ctx, subject.ExportError(e.Site, e.UID), e)
+// Close gives the entry as it is settled.
+func (e *Entry) Close(c Closing) *Entry {
+	closed := *e
+	c.At = time.Now().UTC()
+	closed.Closed = &c
+	return &closed
 }
 
-func (s *Store) put(ctx context.Context, subj string, e *Entry) error {
-	if len(e.Reason) > maxReason {
-		e.Reason = strings.ToValidUTF8(e.Reason[:maxReason], "") + " …"
+func (e *Entry) subject() string {
+	if e.Stage == Export {
+		return subject.ExportError(e.Site, e.UID)
 	}
-	body, err := msgpack.Marshal(e)
+	return subject.ImportError(e.Site, e.UID)
+}
+
+// Message makes the message that keeps an entry, with the envelope that failed, if there
+// is one. It takes the place of the object's earlier entry at that site.
+func Message(e *Entry, envelope []byte) (*nats.Msg, error) {
+	kept := *e
+	if len(kept.Reason) > maxReason {
+		kept.Reason = strings.ToValidUTF8(kept.Reason[:maxReason], "") + " …"
+	}
+	head, err := msgpack.Marshal(&kept)
 	if err != nil {
-		return fmt.Errorf("keep the failure of %s: %w", e.Path, err)
+		return nil, fmt.Errorf("keep the failure of %s: %w", e.Path, err)
 	}
-	_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: body})
-	return changelog.Classify(err)
-}
-
-// ClearImport forgets the failure of an object at a receiving site, if there is one.
-func (s *Store) ClearImport(ctx context.Context, site, uid string) error {
-	return s.clear(ctx, subject.ImportError(site, uid))
-}
-
-// ClearExport forgets the failure of an object at a source site, if there is one.
-func (s *Store) ClearExport(ctx context.Context, site, uid string) error {
-	return s.clear(ctx, subject.ExportError(site, uid))
-}
-
-func (s *Store) clear(ctx context.Context, subj string) error {
-	stream, err := s.js.Stream(ctx, subject.ErrorStream)
-	if err != nil {
-		return changelog.Classify(err)
-	}
-	return changelog.Classify(stream.Purge(ctx, jetstream.WithPurgeSubject(subj)))
-}
-
-// All gives every failure, oldest first.
-func (s *Store) All(ctx context.Context) ([]Entry, error) {
-	var entries []Entry
-	err := changelog.Scan(ctx, s.js, subject.ErrorStream, false, func(m jetstream.Msg) error {
-		var e Entry
-		if err := msgpack.Unmarshal(m.Data(), &e); err != nil {
-			return fmt.Errorf("the failure kept at %s is damaged: %w", m.Subject(), err)
+	m := nats.NewMsg(e.subject())
+	m.Header.Set(nats.MsgIdHdr, nuid.Next())
+	m.Header.Set(subject.HeaderEntry, base64.StdEncoding.EncodeToString(head))
+	m.Data = envelope
+	if e.Closed != nil {
+		keep := keepClosed
+		if e.Closed.As == Discarded {
+			keep = keepDiscarded
 		}
-		entries = append(entries, e)
-		return nil
-	})
-	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Last.Compare(b.Last) })
-	return entries, err
+		m.Header.Set(jetstream.MsgTTLHeader, keep.String())
+		m.Data = nil
+	}
+	return m, nil
 }
 
-// Count gives the number of failures of each receiving or source site, without
-// reading them.
-func (s *Store) Count(ctx context.Context) (map[string]int, error) {
-	stream, err := s.js.Stream(ctx, subject.ErrorStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, nil
-	}
+// Parse reads what Message wrote, without the envelope.
+func Parse(h nats.Header) (*Entry, error) {
+	head, err := base64.StdEncoding.DecodeString(h.Get(subject.HeaderEntry))
 	if err != nil {
-		return nil, changelog.Classify(err)
+		return nil, fault.Errorf(fault.Park, fault.Invalid, "header %s: %w", subject.HeaderEntry, err)
 	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(">"))
-	if err != nil {
-		return nil, changelog.Classify(err)
+	e := new(Entry)
+	if err := msgpack.Unmarshal(head, e); err != nil {
+		return nil, fault.Errorf(fault.Park, fault.Invalid, "header %s: %w", subject.HeaderEntry, err)
 	}
-	counts := map[string]int{}
-	for subj := range info.State.Subjects {
-		if site, ok := subject.ErrorSite(subj); ok {
-			counts[site]++
-		}
-	}
-	return counts, nil
-}
-
-// Replay is a request to try an object again.
-type Replay struct {
-	UID     string    `msgpack:"uid"`
-	Channel string    `msgpack:"channel"`
-	By      string    `msgpack:"by"`
-	At      time.Time `msgpack:"at"`
-}
-
-// Ask puts a replay of a failed change into the site's queue. Asking twice replays once.
-func (s *Store) Ask(ctx context.Context, e *Entry, by string) error {
-	body, err := msgpack.Marshal(Replay{UID: e.UID, Channel: e.Channel, By: by, At: time.Now()})
-	if err != nil {
-		return fmt.Errorf("replay %s: %w", e.Path, err)
-	}
-	_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: subject.ImportReplay(e.Site, e.UID), Data: body})
-	if err != nil {
-		return changelog.Classify(fmt.Errorf("replay %s: %w", e.Path, err))
-	}
-	return nil
-}
-
-// ParseReplay reads what Ask sent.
-func ParseReplay(body []byte) (Replay, error) {
-	var r Replay
-	err := msgpack.Unmarshal(body, &r)
-	return r, err
+	return e, nil
 }

@@ -90,6 +90,16 @@ func Advice(c Code) string {
 	return advice[Unknown]
 }
 
+// passing are the codes whose cause may go away without anybody telling Synchro.
+var passing = map[Code]bool{
+	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
+	PathTaken: true, ParentMissing: true, BlobMissing: true, ReadFailed: true, SchemaUnknown: true,
+}
+
+// Passes tells whether an item that failed with a code is worth another try by itself,
+// after a while.
+func Passes(c Code) bool { return passing[c] }
+
 // Error is an error with a decision.
 type Error struct {
 	Class Class

@@ -34,6 +34,9 @@ type Entry struct {
 	// Bytes is the digest of the payloads other than PluginContent.
 	Bytes content.Digest `msgpack:"bytes"`
 	At    time.Time      `msgpack:"at"`
+	// Discarded is the version that somebody gave up, when that is Version: the site has
+	// an older state of the object, or, with Kind Removed, none.
+	Discarded version.Version `msgpack:"discarded,omitempty"`
 }
 
 // Live tells whether the site has the object.
@@ -50,7 +53,8 @@ func BytesDigest(c *content.Change) content.Digest {
 	return content.DigestOf(rest)
 }
 
-// Message makes the message that keeps an entry. A tombstone is kept for keep.
+// Message makes the message that keeps an entry. A tombstone is kept for keep, unless it
+// stands for an object that was given up, which the log goes on to have.
 func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
 	body, err := msgpack.Marshal(e)
 	if err != nil {
@@ -59,18 +63,20 @@ func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
 	m := nats.NewMsg(subject.ImportDone(site, e.UID))
 	m.Data = body
 	m.Header.Set(nats.MsgIdHdr, nuid.Next())
-	if !e.Live() {
+	if !e.Live() && e.Discarded == 0 {
 		m.Header.Set(jetstream.MsgTTLHeader, keep.Truncate(time.Second).String())
 	}
 	return m, nil
 }
 
-// Load reads the whole ledger of a site.
-func Load(ctx context.Context, js jetstream.JetStream, site string, each func(*Entry)) error {
-	return changelog.Scan(ctx, js, subject.LedgerStream(site), false, func(m jetstream.Msg) error {
+// Load reads the whole ledger of a site. An entry that cannot be read is passed to bad,
+// with its subject.
+func Load(ctx context.Context, js jetstream.JetStream, site string, each func(*Entry), bad func(subject string, err error)) error {
+	return changelog.Scan(ctx, js, subject.LedgerStream(site), changelog.Options{}, func(m jetstream.Msg) error {
 		e := new(Entry)
 		if err := msgpack.Unmarshal(m.Data(), e); err != nil {
-			return fmt.Errorf("ledger entry %s is damaged: %w", m.Subject(), err)
+			bad(m.Subject(), err)
+			return nil
 		}
 		each(e)
 		return nil

@@ -42,6 +42,7 @@ const (
 	importDone      = "synchro.IMPORT.DONE."
 	importError     = "synchro.IMPORT.ERROR."
 	importReplay    = "synchro.IMPORT.REPLAY."
+	exportReplay    = "synchro.EXPORT.REPLAY."
 	exportLease     = "synchro.EXPORT.LEASE."
 	importLease     = "synchro.IMPORT.LEASE."
 	blobChunk       = "synchro.BLOB."
@@ -105,6 +106,12 @@ func ImportReplay(site, uid string) string { return importReplay + site + "." + 
 // ImportReplayAll matches every replay of a site.
 func ImportReplayAll(site string) string { return importReplay + site + "." + all }
 
+// ExportReplay asks the exporter of a source site to read an object again, in ReplayStream.
+func ExportReplay(site, uid string) string { return exportReplay + site + "." + Token(uid) }
+
+// ExportReplayAll matches every replay of a source site.
+func ExportReplayAll(site string) string { return exportReplay + site + "." + all }
+
 // Blob keeps one chunk, in BlobStream, under the digest of its bytes.
 func Blob(digest [sha256.Size]byte) string { return blobChunk + hex.EncodeToString(digest[:]) }
 
@@ -125,7 +132,7 @@ func Status(role, name string) string { return statusOf + role + "." + name }
 // Subjects that streams are made with.
 var (
 	ErrorSubjects  = []string{exportError + ">", importError + ">"}
-	ReplaySubjects = []string{importReplay + ">"}
+	ReplaySubjects = []string{importReplay + ">", exportReplay + ">"}
 	BlobSubjects   = []string{blobChunk + all}
 )
 
@@ -149,6 +156,7 @@ const (
 	HeaderFingerprint = "Synchro-Fingerprint" // the driver's, quoted; export log only
 	HeaderIdentity    = "Synchro-Identity"    // the driver's, quoted; export log only
 	HeaderBlobs       = "Synchro-Blobs"       // "1" when the body refers to blobs
+	HeaderEntry       = "Synchro-Entry"       // an entry of ErrorStream: msgpack, in base64
 	HeaderStored      = "Synchro-Stored"      // version of the software that wrote it
 )
 

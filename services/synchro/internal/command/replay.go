@@ -1,12 +1,15 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"os/user"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
 )
 
@@ -47,12 +50,9 @@ func (a *app) replay(c *cobra.Command, s *selection, dry bool) error {
 		fmt.Fprintf(a.out, "%d changes would be replayed.\n", len(entries))
 		return a.printErrors(entries)
 	}
-	store, sites := deadletter.New(conn.JS), map[string]bool{}
-	for i := range entries {
-		if err := store.Ask(c.Context(), &entries[i], userName()); err != nil {
-			return fmt.Errorf("%d of %d are in the queue: %w", i, len(entries), err)
-		}
-		sites[entries[i].Site] = true
+	sites, err := ask(c.Context(), conn, entries, deadletter.Request{By: userName()})
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(a.out, "%d changes are in the replay queue.\n", len(entries))
 	for _, site := range sortedKeys(sites) {
@@ -61,6 +61,25 @@ func (a *app) replay(c *cobra.Command, s *selection, dry bool) error {
 		}
 	}
 	return nil
+}
+
+// ask puts requests into the queues of the failing sites.
+func ask(ctx context.Context, conn *connection, entries []deadletter.Entry, r deadletter.Request) (sites map[string]bool, err error) {
+	sites = map[string]bool{}
+	var msgs []*nats.Msg
+	for i := range entries {
+		m, err := deadletter.Ask(&entries[i], r)
+		if err != nil {
+			return nil, err
+		}
+		msgs = append(msgs, m)
+		sites[entries[i].Site] = true
+	}
+	done, err := publish.New(conn.NC, conn.JS, publish.Options{}).Publish(ctx, msgs)
+	if err != nil {
+		return nil, fmt.Errorf("%d of %d are in the queue: %w", len(done), len(entries), err)
+	}
+	return sites, nil
 }
 
 func userName() string {

@@ -1,0 +1,78 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/subject"
+)
+
+// Store reads the ERROR stream. Safe for concurrent use.
+type Store struct{ js jetstream.JetStream }
+
+// New makes a store.
+func New(js jetstream.JetStream) *Store { return &Store{js: js} }
+
+// All gives every open failure, oldest first.
+func (s *Store) All(ctx context.Context) ([]Entry, error) {
+	return s.read(ctx, "", func(e *Entry) bool { return e.Closed == nil })
+}
+
+// Closed gives the failures that are settled and still remembered, oldest first.
+func (s *Store) Closed(ctx context.Context) ([]Entry, error) {
+	return s.read(ctx, "", func(e *Entry) bool { return e.Closed != nil })
+}
+
+// OfImport gives the open failures of a receiving site.
+func (s *Store) OfImport(ctx context.Context, site string) ([]Entry, error) {
+	return s.read(ctx, subject.ImportErrorAll(site), func(e *Entry) bool { return e.Closed == nil })
+}
+
+// OfExport gives the open failures of a source site.
+func (s *Store) OfExport(ctx context.Context, site string) ([]Entry, error) {
+	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil })
+}
+
+func (s *Store) read(ctx context.Context, subjects string, wanted func(*Entry) bool) ([]Entry, error) {
+	var entries []Entry
+	o := changelog.Options{HeadersOnly: true, Subjects: subjects}
+	err := changelog.Scan(ctx, s.js, subject.ErrorStream, o, func(m jetstream.Msg) error {
+		e, err := Parse(m.Headers())
+		if err != nil {
+			return fmt.Errorf("the failure kept at %s: %w", m.Subject(), err)
+		}
+		if wanted(e) {
+			entries = append(entries, *e)
+		}
+		return nil
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil // nothing ever ran
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Last.Compare(b.Last) })
+	return entries, err
+}
+
+// Count gives the number of open failures of each site.
+func (s *Store) Count(ctx context.Context) (map[string]int, error) {
+	entries, err := s.All(ctx)
+	counts := map[string]int{}
+	for i := range entries {
+		counts[entries[i].Site]++
+	}
+	return counts, err
+}
+
+// Envelope gives the bytes that failed, nil when they are not kept any more.
+func (s *Store) Envelope(ctx context.Context, e *Entry) ([]byte, error) {
+	m, err := changelog.Newest(ctx, s.js, subject.ErrorStream, e.subject())
+	if m == nil || err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
