@@ -15,11 +15,11 @@ func TestEachNameIsInTheProtocol(t *testing.T) {
 	for _, name := range []string{
 		exportStream + "<site>", importStream + "<channel>", ledgerStream + "<site>", ErrorStream, ReplayStream, BlobStream,
 		exportToProcess + "<site>.*", exportLease + "<site>", importToProcess + "<channel>.*", importDone + "<site>.*",
-		importLease + "<site>", ErrorSubjects[0], ErrorSubjects[1], ReplaySubjects[0], BlobSubjects[0],
+		importLease + "<site>", ErrorSubjects[0], ErrorSubjects[1], ReplaySubjects[0], ReplaySubjects[1], BlobSubjects[0],
 		exportDone + "<site>.<token>", importProcess + "<site>.<token>", importError + "<site>.<token>",
-		importReplay + "<site>.<token>", statusOf + "<role>.<name>", RelayConsumer("<channel>"), SiteConsumer("<site>"),
+		importReplay + "<site>.<token>", exportReplay + "<site>.<token>", exportError + "<site>.<token>", statusOf + "<role>.<name>", RelayConsumer("<channel>"), SiteConsumer("<site>"),
 		HeaderVersion, HeaderKind, HeaderUID, HeaderParent, HeaderName, HeaderType, HeaderDigest, HeaderFingerprint,
-		HeaderIdentity, HeaderBlobs,
+		HeaderIdentity, HeaderBlobs, HeaderEntry,
 	} {
 		if !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("docs/protocol.md lacks %s", name)
