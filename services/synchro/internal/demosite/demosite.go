@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,7 +38,8 @@ func Make(dir string) error {
 	return nil
 }
 
-func files() ([]file, error) {
+// files makes the content once: drawing takes a while.
+var files = sync.OnceValues(func() ([]file, error) {
 	all := []file{
 		{"robots.txt", []byte("User-agent: *\nDisallow: /drafts/\n"), 0o644},
 		{"style.css", []byte(style), 0o644},
@@ -60,7 +62,7 @@ func files() ([]file, error) {
 		all = append(all, file{p.path, data, 0o644})
 	}
 	return all, nil
-}
+})
 
 func write(name string, f file, at time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
