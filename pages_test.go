@@ -21,7 +21,7 @@ const (
 
 var (
 	// moduleRow is a row whose first cell is a module or a tool, and whose last says why.
-	moduleRow = regexp.MustCompile("(?m)^\\| `([a-z0-9.-]+\\.[a-z]+/[^`]+)` \\|.*\\| ([^|]+) \\|$")
+	moduleRow = regexp.MustCompile("(?m)^\\| `([a-z0-9.-]+\\.[a-z]+(?:/[^`]+)?)` \\|.*\\| ([^|]+) \\|$")
 	codeRow   = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| ([^|]+) \\|.*\\|$")
 )
 
