@@ -51,6 +51,7 @@ const (
 	BrokerFull    Code = "broker-full"
 	ReadFailed    Code = "read-failed"
 	LeaseLost     Code = "lease-lost"
+	BadExpression Code = "bad-expression"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -78,6 +79,7 @@ var advice = map[Code]string{
 	BrokerFull:    "Raise the broker's limits or free space; work goes on by itself.",
 	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
+	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
 	Misconfigured: "Correct the configuration and start again.",
 }
 
