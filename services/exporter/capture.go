@@ -32,7 +32,7 @@ func (e *Exporter) capture(ctx context.Context, s *step, hasOld bool) captured {
 		c.payloads = []content.Payload{removal(s)}
 		return c
 	}
-	snap, err := e.source.Read(ctx, s.item)
+	snap, err := e.Source.Read(ctx, s.item)
 	if err != nil {
 		c.err = err
 		return c
@@ -97,7 +97,7 @@ func (e *Exporter) upload(ctx context.Context, c *captured, p *content.Payload, 
 // know them costs an upload and nothing else.
 func (e *Exporter) storedChunks(ctx context.Context, uid string) map[content.Digest]bool {
 	stored := map[content.Digest]bool{}
-	old, err := changelog.NewestChange(ctx, e.js, subject.ExportStream(e.site), subject.ExportToProcess(e.site, uid))
+	old, err := changelog.NewestChange(ctx, e.JS, subject.ExportStream(e.Site), subject.ExportToProcess(e.Site, uid))
 	if old == nil || err != nil {
 		return stored
 	}

@@ -4,6 +4,7 @@ import (
 	"path"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/tree"
 )
 
@@ -29,13 +30,22 @@ type comparison struct {
 	steps     map[string]*step  // by uid
 	order     []*step           // as listed
 	unsettled int
+	problems  []problem
+}
+
+// difference is what the log lacks of a listing.
+type difference struct {
+	steps []*step
+	// unsettled counts the objects that could not be judged yet, and problems has those
+	// of them that will not be without somebody's help.
+	unsettled int
+	problems  []problem
 }
 
 // compare finds the steps that make the log equal to a listing, in an order in which
 // each can be applied: containers before what they hold, removals the other way
-// round, a place freed before it is taken. unsettled counts the objects that could
-// not be judged yet.
-func compare(inv *inventory, items []content.Item) (steps []*step, unsettled int) {
+// round, a place freed before it is taken.
+func compare(inv *inventory, items []content.Item) difference {
 	c := &comparison{
 		inv: inv, elsewhere: map[string]string{}, uids: map[string]string{"": ""},
 		claimed: map[string]bool{}, shielded: map[string]bool{}, steps: map[string]*step{},
@@ -49,7 +59,7 @@ func compare(inv *inventory, items []content.Item) (steps []*step, unsettled int
 		c.match(&items[i])
 	}
 	c.findRemoved()
-	return arrange(inv, c.steps, c.order), c.unsettled
+	return difference{steps: arrange(inv, c.steps, c.order), unsettled: c.unsettled, problems: c.problems}
 }
 
 func parentPath(p string) string {
@@ -66,14 +76,15 @@ func (c *comparison) match(item *content.Item) {
 	}
 	place := tree.Place{Parent: parent, Name: path.Base(item.Path)}
 	uid, isKnown := c.resolve(item, place)
-	if item.Unsettled && !isKnown {
-		c.unsettled++
-		return
+	if item.Unsettled {
+		c.postpone(item, uid)
+		if !isKnown {
+			return
+		}
 	}
 	c.uids[item.Path] = uid
 	c.claimed[uid] = true
 	if item.Unsettled {
-		c.unsettled++
 		c.shielded[uid] = true
 		return
 	}
@@ -81,6 +92,16 @@ func (c *comparison) match(item *content.Item) {
 		return
 	}
 	c.add(&step{uid: uid, place: place, path: item.Path, item: *item})
+}
+
+// postpone leaves an item for a later listing: soon, unless somebody must do something
+// about it before.
+func (c *comparison) postpone(item *content.Item, uid string) {
+	if item.Problem == nil {
+		c.unsettled++
+	} else if p, ok := problemOf(uid, item.Path, fault.Of(item.Problem)); ok {
+		c.problems = append(c.problems, p)
+	}
 }
 
 func (c *comparison) add(s *step) {

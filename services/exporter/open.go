@@ -25,8 +25,10 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 	}
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
-		Rescan: time.Duration(s.Folder.Rescan), Settle: time.Duration(s.Folder.Settle),
-		Tombstones: time.Duration(env.Config.Tombstones),
+		Control: env.Control, MaxRemovals: s.MaxRemovals.Of,
+		Rescan: time.Duration(s.Folder.Rescan), LookAgain: time.Duration(s.Folder.Settle),
+		Reconcile: time.Duration(env.Config.Reconcile), Tombstones: time.Duration(env.Config.Tombstones),
+		Host: service.Host(), Software: service.Software(),
 	})
 }
 

@@ -3,7 +3,6 @@ package exporter
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,7 +29,10 @@ const (
 
 // outcome counts what became of the steps of one pass.
 type outcome struct {
-	published, unchanged, postponed int
+	published, unchanged int
+	// postponed are to be looked at again soon; problems wait for somebody or for later.
+	postponed int
+	problems  []problem
 }
 
 // batch gathers messages and puts them into the log together.
@@ -111,8 +113,7 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	case c.err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case c.err != nil:
-		out.postponed++
-		return e.postpone(c)
+		return e.postpone(c, out)
 	case !e.placeIsFree(c.step):
 		out.postponed++
 		return nil
@@ -128,7 +129,8 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	k.version = e.clock.Next()
 	m, err := e.message(&c, k, old)
 	if err != nil {
-		return err
+		c.err = err
+		return e.postpone(c, out)
 	}
 	out.published++
 	e.remember(c.step, k)
@@ -136,17 +138,22 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 }
 
 // postpone decides about an object that could not be read: nearly all such faults
-// are mended by the next scan, so they only end a pass when they are the site's.
-func (e *Exporter) postpone(c captured) error {
+// are mended by a later scan, so they only end a cycle when they are the site's.
+func (e *Exporter) postpone(c captured, out *outcome) error {
 	f := fault.Of(c.err)
 	if f.WholeSite || f.Class == fault.Stop {
 		return c.err
 	}
-	level := slog.LevelWarn
-	if f.Code == fault.Unsettled || f.Code == fault.Vanished {
-		level = slog.LevelDebug
+	p, ok := problemOf(c.step.uid, c.step.path, f)
+	if !ok {
+		out.postponed++
+		e.log.Debug("object is left for the next scan", "path", c.step.path, "code", f.Code, "error", c.err)
+		return nil
 	}
-	e.log.Log(context.Background(), level, "object is left for the next scan", "path", c.step.path, "code", f.Code, "error", c.err)
+	out.problems = append(out.problems, p)
+	if e.failures.isNew(p) {
+		e.log.Error("an object cannot be exported", "path", p.path, "code", f.Code, "error", c.err, "advice", fault.Advice(f.Code))
+	}
 	return nil
 }
 
@@ -194,7 +201,7 @@ func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
 	}
 	s := c.step
 	change := &content.Change{
-		ID: id.String(), Source: e.site, Kind: content.Modified,
+		ID: id.String(), Source: e.Site, Kind: content.Modified,
 		Object: content.Object{
 			UID: s.uid, ParentUID: s.place.Parent, Name: s.place.Name, Path: s.path, Type: k.kind, Meta: c.meta,
 		},
@@ -203,9 +210,9 @@ func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
 	if s.removed {
 		change.Kind, change.Object.Type = content.Removed, old.kind
 	}
-	m, err := envelope.Message(subject.ExportToProcess(e.site, s.uid), change, k.fingerprint, k.identity)
+	m, err := envelope.Message(subject.ExportToProcess(e.Site, s.uid), change, k.fingerprint, k.identity)
 	if err == nil && s.removed {
-		m.Header.Set(jetstream.MsgTTLHeader, e.tombstones.Truncate(time.Second).String())
+		m.Header.Set(jetstream.MsgTTLHeader, e.Tombstones.Truncate(time.Second).String())
 	}
 	return m, err
 }

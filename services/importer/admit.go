@@ -68,8 +68,22 @@ func (a *admission) take(c *content.Change, ack func()) error {
 	if waitsFor != "" {
 		return a.hold(a.ctx, &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}, waitsFor)
 	}
-	a.queue(&task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}})
+	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}
+	if p, paused := a.told.Path(a.Site, a.pathOf(c)); paused {
+		return a.giveUp(a.ctx, t, fault.Errorf(fault.Held, fault.Paused, "%v", p), "")
+	}
+	a.queue(t)
 	return nil
+}
+
+// pathOf gives the path that a change is about, as the site will have it.
+func (s *session) pathOf(c *content.Change) string {
+	if c.Kind == content.Removed {
+		path, _ := s.plan.path(c.Object.UID)
+		return path
+	}
+	path, _ := s.plan.pathIn(placeOf(c))
+	return path
 }
 
 // prepare queues what must come before c. It names the object that c has to wait

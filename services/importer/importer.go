@@ -18,6 +18,7 @@ import (
 	"synchro.example/shared/blob"
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
+	"synchro.example/shared/control"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
@@ -39,6 +40,8 @@ type Options struct {
 	NC   *nats.Conn
 	JS   jetstream.JetStream
 	Log  *slog.Logger
+	// Control is what people have told this process's services; it may be nil.
+	Control *control.Following
 	// Workers is how many calls of the target may run at the same time.
 	Workers int
 	// Window is how many changes may be here at the same time.
@@ -47,8 +50,8 @@ type Options struct {
 	Attempts int
 	// Tombstones is how long the ledger remembers removals, 30 days when zero.
 	Tombstones time.Duration
-	// Reconcile is the time between comparisons of the ledger with the logs, an hour
-	// when zero.
+	// Reconcile is the time between comparisons of the ledger with the logs, 15
+	// minutes when zero.
 	Reconcile time.Duration
 	// Host and Software are kept with failures.
 	Host, Software string
@@ -80,7 +83,7 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 		o.Tombstones = 30 * 24 * time.Hour
 	}
 	if o.Reconcile == 0 {
-		o.Reconcile = time.Hour
+		o.Reconcile = 15 * time.Minute
 	}
 	if o.Patience == 0 {
 		o.Patience = 15 * time.Second

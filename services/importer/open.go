@@ -25,6 +25,7 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 	return New(ctx, Options{
 		Site: site, Channels: channels, Open: open, NC: env.NC, JS: env.JS, Log: env.Log,
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
+		Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(), Landed: landed,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"synchro.example/services/importer/schedule"
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
+	"synchro.example/shared/control"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
@@ -51,6 +53,8 @@ type session struct {
 	asleep  int        // tasks that wait for a later attempt
 	running int        // calls of the target
 	paused  pause
+	told    *control.State // what people have told, and when that changes
+	news    <-chan struct{}
 
 	records   *publish.Collector // ledger entries
 	failures  *publish.Collector // ERROR entries
@@ -106,6 +110,7 @@ func (i *Importer) open(ctx context.Context) (*session, error) {
 		asked:  make(chan func() error),
 	}
 	s.plan = newPlan(s.actual)
+	s.told, s.news = i.Control.State()
 	err := ledger.Load(ctx, i.JS, i.Site, s.recall, func(subj string, err error) {
 		i.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
 	})
@@ -189,12 +194,19 @@ func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) err
 			s.due = append(s.due, t)
 		case <-s.paused.wake.C:
 			s.paused.probe = true
+		case <-s.news:
+			if err := s.hear(hard); err != nil {
+				return err
+			}
 		case do := <-s.asked:
 			if err := do(); err != nil {
 				return err
 			}
 		case <-tick.C:
 			s.say()
+			if p, paused := s.told.Site(s.Site); paused && upstream != nil {
+				return fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("site %s is %v", s.Site, p))
+			}
 			if err := s.tryAgain(hard); err != nil {
 				return err
 			}
@@ -263,7 +275,27 @@ func (s *session) say() {
 	if s.paused.on {
 		r.State, r.Reason = status.Paused, s.paused.reason.Error()
 	}
+	if p, paused := s.told.Site(s.Site); paused {
+		r.State, r.Reason = status.Paused, p.String()
+	}
 	s.report.Store(&r)
+}
+
+// hear takes in what people say, and takes up what they let go on.
+func (s *session) hear(ctx context.Context) error {
+	s.told, s.news = s.Control.State()
+	for uid, e := range maps.Clone(s.failed) {
+		if e.Code != fault.Paused {
+			continue
+		}
+		if _, still := s.told.Path(s.Site, e.Path); still {
+			continue
+		}
+		if err := s.retry(ctx, e.Channel, uid, func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func isClosed(c <-chan struct{}) bool {

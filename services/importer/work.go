@@ -36,6 +36,9 @@ func (s *session) dispatch(ctx context.Context) error {
 }
 
 func (s *session) mayCall() bool {
+	if _, paused := s.told.Site(s.Site); paused {
+		return false
+	}
 	ready := len(s.due) + s.tasks.Ready()
 	if ready == 0 || s.paused.on && (!s.paused.probe || s.running > 0) {
 		return false

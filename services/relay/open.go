@@ -15,6 +15,7 @@ func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 		r, err := New(ctx, Options{
 			Channel: name, From: env.Config.Channels[name].From, NC: env.NC, JS: env.JS, Log: env.Log,
 			Tombstones: time.Duration(env.Config.Tombstones),
+			Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		})
 		if err != nil {
 			return nil, err

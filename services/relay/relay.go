@@ -3,8 +3,10 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
+	"synchro.example/shared/control"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/publish"
@@ -32,13 +35,18 @@ const (
 	ackWait    = time.Minute
 )
 
-// Options are what a relay needs. All fields but Tombstones are required.
+// Options are what a relay needs. All fields but Control and the times are required.
 type Options struct {
 	Channel string
 	From    string // the source site
 	NC      *nats.Conn
 	JS      jetstream.JetStream
 	Log     *slog.Logger
+	// Control is what people have told this process's services; it may be nil.
+	Control *control.Following
+	// Reconcile is the time between readings of the channel's log, which show whether it
+	// is whole, 15 minutes when zero.
+	Reconcile time.Duration
 	// Tombstones is how long the channel's log remembers removals, 30 days when zero.
 	Tombstones time.Duration
 }
@@ -49,10 +57,13 @@ type Relay struct {
 	nc            *nats.Conn
 	js            jetstream.JetStream
 	log           *slog.Logger
+	control       *control.Following
+	reconcile     time.Duration
 	tombstones    time.Duration
 
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
+	seen      sighting          // of the channel's log
 	done      atomic.Int64
 	report    atomic.Pointer[status.Report]
 }
@@ -60,18 +71,21 @@ type Relay struct {
 // New makes a relay, its stream and its consumer.
 func New(ctx context.Context, o Options) (*Relay, error) {
 	r := &Relay{
-		channel: o.Channel, from: o.From, nc: o.NC, js: o.JS, tombstones: o.Tombstones,
+		channel: o.Channel, from: o.From, nc: o.NC, js: o.JS, control: o.Control,
+		reconcile: cmp.Or(o.Reconcile, 15*time.Minute), tombstones: cmp.Or(o.Tombstones, 30*24*time.Hour),
 		log: o.Log.With("service", status.Relay, "channel", o.Channel),
 	}
-	if r.tombstones == 0 {
-		r.tombstones = 30 * 24 * time.Hour
-	}
 	r.report.Store(&status.Report{State: status.Starting})
-	if err := stream.Ensure(ctx, o.JS, stream.Export(o.From), stream.Import(o.Channel), stream.Errors()); err != nil {
+	if err := r.ensure(ctx); err != nil {
 		return nil, err
 	}
 	r.publisher = publish.New(o.NC, o.JS, publish.Options{})
 	return r, nil
+}
+
+// ensure makes the streams, which somebody may have deleted meanwhile.
+func (r *Relay) ensure(ctx context.Context) error {
+	return stream.Ensure(ctx, r.js, stream.Export(r.from), stream.Import(r.channel), stream.Errors())
 }
 
 // Run relays until soft ends; what is being published then is finished unless hard
@@ -92,6 +106,9 @@ func (r *Relay) Run(soft, hard context.Context) error {
 		if err != nil && fault.Of(err).Class == fault.Stop {
 			return err
 		}
+		if err == nil {
+			continue
+		}
 		r.pause(err)
 		select {
 		case <-soft.Done():
@@ -108,17 +125,30 @@ func (r *Relay) follow(soft, hard context.Context, progress func()) error {
 		return err
 	}
 	for soft.Err() == nil {
+		if r.isPaused(soft) {
+			continue
+		}
 		r.say()
 		if _, err := r.round(soft, hard, consumer); err != nil {
 			return err
 		}
 		progress()
+		if err := r.look(hard); err != nil {
+			return err
+		}
+		if r.have == nil {
+			return nil // it is read again
+		}
 	}
 	return nil
 }
 
 // Settle relays until upstream is closed and nothing is left of the source's log.
 func (r *Relay) Settle(ctx context.Context, upstream <-chan struct{}) error {
+	state, _ := r.control.State()
+	if p, paused := state.Channel(r.channel); paused {
+		return fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("channel %s is %v", r.channel, p))
+	}
 	consumer, err := r.open(ctx)
 	if err != nil {
 		return err
@@ -151,6 +181,9 @@ func isClosed(c <-chan struct{}) bool {
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
+	if err := r.ensure(ctx); err != nil {
+		return nil, err
+	}
 	consumer, err := changelog.Resume(ctx, r.js, subject.ExportStream(r.from), jetstream.ConsumerConfig{
 		Durable: subject.RelayConsumer(r.channel), AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxAckPending: 4 * fetchCount,
@@ -160,6 +193,9 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	if r.have != nil {
 		return consumer, nil
+	}
+	if r.seen, err = r.sight(ctx); err != nil {
+		return nil, err
 	}
 	have := map[string]stored{}
 	err = changelog.Heads(ctx, r.js, subject.ImportStream(r.channel),
@@ -348,9 +384,6 @@ func (r *Relay) say() {
 }
 
 func (r *Relay) pause(err error) {
-	if err == nil {
-		return
-	}
 	r.log.Warn("the relay is paused and tries again", "error", err)
 	r.report.Store(&status.Report{State: status.Paused, Reason: err.Error(), Done: r.done.Load()})
 }

@@ -20,6 +20,9 @@ type Config struct {
 	HTTP     HTTP               `yaml:"http"`
 	// Tombstones is how long the logs remember a removal, 30 days by default.
 	Tombstones Duration `yaml:"tombstones"`
+	// Reconcile is how often each service reads its log or ledger anew and mends what is
+	// missing, 15 minutes by default.
+	Reconcile Duration `yaml:"reconcile"`
 
 	// File is where it was read from.
 	File string `yaml:"-"`
@@ -59,6 +62,8 @@ type Site struct {
 	Window int `yaml:"window"`
 	// Attempts is how often a change is tried before it is set aside.
 	Attempts int `yaml:"attempts"`
+	// MaxRemovals is how much of the site may disappear in one cycle, 20% by default.
+	MaxRemovals Removals `yaml:"max_removals"`
 }
 
 // Folder is the driver for a folder tree.
@@ -95,6 +100,7 @@ const (
 	DefaultSettle     = 100 * time.Millisecond
 	DefaultRescan     = 60 * time.Second
 	DefaultTombstones = 30 * 24 * time.Hour
+	DefaultReconcile  = 15 * time.Minute
 
 	maxWorkers  = 256
 	maxWindow   = 10_000
@@ -110,6 +116,7 @@ func setDefault[T comparable](p *T, v T) {
 
 func (c *Config) setDefaults() {
 	setDefault(&c.Tombstones, Duration(DefaultTombstones))
+	setDefault(&c.Reconcile, Duration(DefaultReconcile))
 	if e := c.Broker.Embedded; e != nil {
 		setDefault(&e.Dir, "./broker")
 		setDefault(&e.Listen, DefaultListen)
@@ -118,6 +125,7 @@ func (c *Config) setDefaults() {
 		setDefault(&s.Workers, DefaultWorkers)
 		setDefault(&s.Window, DefaultWindow)
 		setDefault(&s.Attempts, DefaultAttempts)
+		setDefault(&s.MaxRemovals, Removals{Percent: defaultRemovals})
 		if s.Folder != nil {
 			setDefault(&s.Folder.Settle, Duration(DefaultSettle))
 			setDefault(&s.Folder.Rescan, Duration(DefaultRescan))

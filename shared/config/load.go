@@ -227,6 +227,8 @@ func kindName(goType string) string {
 		return "a list"
 	case strings.HasSuffix(goType, "Duration"):
 		return "a duration such as 500ms, 60s or 30d"
+	case strings.HasSuffix(goType, "Removals"):
+		return "a share such as 20%, or a number above 0"
 	}
 	return "keys and values"
 }

@@ -24,6 +24,9 @@ type Item struct {
 	// known below an unsettled container that is not listed: a container that
 	// cannot be read hides what it holds.
 	Unsettled bool
+	// Problem says why an unsettled object cannot be read, where that needs somebody to
+	// do something; nil when it is only being written.
+	Problem error
 	// Handle is the driver's own, handed back in Read.
 	Handle any
 }

@@ -52,6 +52,8 @@ const (
 	ReadFailed    Code = "read-failed"
 	LeaseLost     Code = "lease-lost"
 	BadExpression Code = "bad-expression"
+	Guarded       Code = "guarded"
+	Paused        Code = "paused"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -80,6 +82,8 @@ var advice = map[Code]string{
 	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
+	Guarded:       "Look at the source; if so much is to be removed, `synchro resume --site NAME` lets it go.",
+	Paused:        "`synchro resume` with the same selection lets it go on.",
 	Misconfigured: "Correct the configuration and start again.",
 }
 

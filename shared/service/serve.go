@@ -52,6 +52,9 @@ func Run(ctx context.Context, file, site string, log *slog.Logger, open Parts) e
 	if err != nil {
 		return err
 	}
+	if err := env.Follow(ctx); err != nil {
+		return err
+	}
 	parts, err := open(ctx, env, site)
 	if err != nil {
 		return err

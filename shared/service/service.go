@@ -17,6 +17,7 @@ import (
 
 	"synchro.example/shared/broker"
 	"synchro.example/shared/config"
+	"synchro.example/shared/control"
 	"synchro.example/shared/fault"
 )
 
@@ -54,6 +55,14 @@ type Env struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Log    *slog.Logger
+	// Control is what people have told the services, once Follow was called.
+	Control *control.Following
+}
+
+// Follow keeps Control up to date until ctx ends.
+func (e *Env) Follow(ctx context.Context) (err error) {
+	e.Control, err = control.Follow(ctx, e.JS)
+	return err
 }
 
 // NewEnv makes an environment on an open connection.

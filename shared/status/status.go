@@ -26,6 +26,7 @@ const (
 	Starting = "starting"
 	Running  = "running"
 	Paused   = "paused"  // its site, or the broker, does not let it work
+	Guarded  = "guarded" // the mass-removal guard holds a cycle back
 	StandBy  = "standby" // another process does the work and has the lease
 	Stopped  = "stopped" // nobody answers
 )

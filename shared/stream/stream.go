@@ -86,6 +86,11 @@ func Replay(opts ...Option) jetstream.StreamConfig {
 	return c
 }
 
+// Control keeps what people have told running services.
+func Control(opts ...Option) jetstream.StreamConfig {
+	return newest(subject.ControlStream, "what people have told running services", subject.ControlSubjects, opts)
+}
+
 // Blobs keeps the chunks of large payloads. What is there stays: a second message of
 // one subject is refused, and means that the chunk is stored already.
 func Blobs(opts ...Option) jetstream.StreamConfig {

@@ -20,6 +20,8 @@ const (
 	ErrorStream = "ERROR"
 	// ReplayStream is the work queue of failed changes to be tried again.
 	ReplayStream = "REPLAY"
+	// ControlStream keeps what people have told running services.
+	ControlStream = "CONTROL"
 	// BlobStream keeps the chunks of large payloads, one message each.
 	BlobStream = "BLOBS"
 )
@@ -47,6 +49,8 @@ const (
 	importLease     = "synchro.IMPORT.LEASE."
 	blobChunk       = "synchro.BLOB."
 	statusOf        = "synchro.STATUS."
+	controlPause    = "synchro.CONTROL.PAUSE."
+	controlGuard    = "synchro.CONTROL.GUARD."
 
 	all = "*"
 )
@@ -125,6 +129,15 @@ func BlobDigest(name string) (digest [sha256.Size]byte, ok bool) {
 	return digest, err == nil
 }
 
+// ControlPause keeps a pause, under a key of any bytes.
+func ControlPause(key string) string { return controlPause + Token(key) }
+
+// ControlGuard keeps the removals of a source site that wait for somebody's word.
+func ControlGuard(site string) string { return controlGuard + site }
+
+// IsGuard tells what ControlGuard made from what ControlPause made.
+func IsGuard(subj string) bool { return strings.HasPrefix(subj, controlGuard) }
+
 // Status is where the running service of a role answers with its state. The role
 // is "exporter", "relay" or "importer", the name that of its site or channel.
 func Status(role, name string) string { return statusOf + role + "." + name }
@@ -134,6 +147,8 @@ var (
 	ErrorSubjects  = []string{exportError + ">", importError + ">"}
 	ReplaySubjects = []string{importReplay + ">", exportReplay + ">"}
 	BlobSubjects   = []string{blobChunk + all}
+
+	ControlSubjects = []string{controlPause + all, controlGuard + all}
 )
 
 // RelayConsumer is the durable consumer of a channel's relay on an ExportStream.
@@ -142,6 +157,9 @@ func RelayConsumer(channel string) string { return "relay-" + channel }
 // SiteConsumer is the durable consumer of a receiving site, on an ImportStream and
 // on the ReplayStream.
 func SiteConsumer(site string) string { return "site-" + site }
+
+// SourceConsumer is the durable consumer of a source site on the ReplayStream.
+func SourceConsumer(site string) string { return "source-" + site }
 
 // Headers beside an envelope. They repeat what a reader needs who does not want
 // the body.

@@ -35,6 +35,20 @@ func Parse(s string) (Version, error) {
 	return Version(n), nil
 }
 
+// MarshalJSON writes the text of String: a number of 64 bits does not survive in every
+// reader of JSON.
+func (v Version) MarshalJSON() ([]byte, error) { return []byte(strconv.Quote(v.String())), nil }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *Version) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return fmt.Errorf("version %s: want a text", b)
+	}
+	*v, err = Parse(s)
+	return err
+}
+
 // Clock makes versions. It is safe for concurrent use.
 type Clock struct {
 	mu   sync.Mutex

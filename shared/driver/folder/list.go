@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
 )
 
 // maxReports bounds the paths that are remembered as reported.
@@ -107,7 +108,7 @@ func (w *walker) file(d *dir, name, full string, st stat) error {
 	item := w.item(d, name, full, st)
 	if !readable(d, name, st) {
 		w.reports.skipped(full, "there is no permission to read it")
-		item.Unsettled = true
+		item.Unsettled, item.Problem = true, unreadable(full)
 	} else if w.unsettled != nil {
 		item.Unsettled = w.unsettled(full, st)
 	}
@@ -122,7 +123,7 @@ func (w *walker) subfolder(d *dir, name, full string, st stat) error {
 	case errors.Is(err, fs.ErrPermission):
 		w.reports.skipped(full, "there is no permission to read this folder")
 		item := w.item(d, name, full, st)
-		item.Unsettled = true
+		item.Unsettled, item.Problem = true, unreadable(full)
 		return w.give(item)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotFolder):
 		return nil
@@ -134,6 +135,10 @@ func (w *walker) subfolder(d *dir, name, full string, st stat) error {
 		return err
 	}
 	return w.folder(sub)
+}
+
+func unreadable(full string) error {
+	return fault.Errorf(fault.Park, fault.Permission, "there is no permission to read %q", full)
 }
 
 func (w *walker) give(item content.Item) error {

@@ -44,21 +44,29 @@ func (s *selection) matches(e *deadletter.Entry) bool {
 // find gives the failures that are chosen, oldest first.
 func (s *selection) find(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
 	all, err := deadletter.New(conn.JS).All(ctx)
-	if err != nil {
-		return nil, err
-	}
+	return s.choose(all), err
+}
+
+// findClosed gives those that were settled lately: discarded within 30 days, others within
+// an hour.
+func (s *selection) findClosed(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
+	all, err := deadletter.New(conn.JS).Closed(ctx)
+	return s.choose(all), err
+}
+
+func (s *selection) choose(all []deadletter.Entry) []deadletter.Entry {
 	chosen := []deadletter.Entry{}
 	for i := range all {
 		if s.matches(&all[i]) {
 			chosen = append(chosen, all[i])
 		}
 	}
-	return chosen, nil
+	return chosen
 }
 
 func (a *app) errorsCommand() *cobra.Command {
 	var s selection
-	var asJSON bool
+	var asJSON, closed bool
 	c := &cobra.Command{
 		Use:   "errors",
 		Short: "List what failed, and why",
@@ -76,7 +84,11 @@ them what to do about each cause. An entry goes away when its object succeeds;
 				return err
 			}
 			defer conn.close()
-			entries, err := s.find(c.Context(), conn)
+			find := s.find
+			if closed {
+				find = s.findClosed
+			}
+			entries, err := find(c.Context(), conn)
 			if err != nil {
 				return err
 			}
@@ -88,6 +100,7 @@ them what to do about each cause. An entry goes away when its object succeeds;
 	}
 	s.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&closed, "closed", false, "those that were settled lately, and how")
 	return c
 }
 
@@ -102,7 +115,7 @@ func (a *app) printErrors(entries []deadletter.Entry) error {
 	for _, e := range entries {
 		codes[e.Code] = true
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", e.Site, e.Code, e.Attempts,
-			e.Last.Local().Format(time.DateTime), printable(e.Path), printable(e.Reason))
+			e.Last.Local().Format(time.DateTime), printable(e.Path), printable(reasonOf(&e)))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -111,4 +124,15 @@ func (a *app) printErrors(entries []deadletter.Entry) error {
 		fmt.Fprintf(a.out, "%s: %s\n", code, fault.Advice(code))
 	}
 	return nil
+}
+
+func reasonOf(e *deadletter.Entry) string {
+	c := e.Closed
+	switch {
+	case c == nil:
+		return e.Reason
+	case c.As == deadletter.Discarded:
+		return fmt.Sprintf("discarded by %s: %s (%s)", c.By, c.Why, e.Reason)
+	}
+	return fmt.Sprintf("%s (%s)", c.As, e.Reason)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"synchro.example/shared/control"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/status"
 	"synchro.example/shared/subject"
@@ -48,14 +49,51 @@ and how many objects have failed.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return a.printJSON(map[string]any{"sites": sites})
+			told, err := toldOf(c.Context(), conn)
+			if err != nil {
+				return err
 			}
-			return a.printStatus(sites)
+			if asJSON {
+				return a.printJSON(map[string]any{"sites": sites, "pauses": told.Pauses(), "guards": told.Guards()})
+			}
+			return errors.Join(a.printStatus(sites), a.printTold(told))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// toldOf gives what people have told the services.
+func toldOf(ctx context.Context, conn *connection) (*control.State, error) {
+	store, err := control.New(ctx, conn.JS)
+	if err != nil {
+		return nil, err
+	}
+	return store.Read(ctx)
+}
+
+func (a *app) printTold(told *control.State) error {
+	for _, p := range told.Pauses() {
+		what := "channel " + p.Channel
+		if p.Site != "" {
+			what = "site " + p.Site
+		}
+		if p.Path != "" {
+			what += ", " + p.Path
+		}
+		fmt.Fprintf(a.out, "%s: %s\n", what, printable(p.String()))
+	}
+	for _, g := range told.Guards() {
+		if g.Released {
+			continue
+		}
+		fmt.Fprintf(a.out, "site %s: %d of %d objects would be removed, so nothing is exported since %s:\n", g.Site, g.Removals, g.Objects, g.Since.Local().Format(time.DateTime))
+		for _, path := range g.Sample {
+			fmt.Fprintf(a.out, "    %s\n", printable(path))
+		}
+		fmt.Fprintf(a.out, "`synchro resume --site %s` lets them go.\n", g.Site)
+	}
+	return nil
 }
 
 func sitesOf(ctx context.Context, conn *connection) ([]siteStatus, error) {

@@ -16,6 +16,7 @@ import (
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/service"
 )
@@ -75,6 +76,9 @@ type fleet struct {
 }
 
 func openFleet(ctx context.Context, env *service.Env, tell landed) (*fleet, error) {
+	if err := env.Follow(ctx); err != nil {
+		return nil, err
+	}
 	f := &fleet{env: env, exporters: map[string]*exporter.Exporter{}, importers: map[string]*importer.Importer{}}
 	var errs []error
 	for _, site := range env.Config.Sources() {
@@ -132,10 +136,27 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 	relayed, relaying := stage(byChannel, func(r *relay.Relay) error { return r.Settle(ctx, exported) })
 	imported, importing := stage(f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
 	<-imported
-	if err := errors.Join(exporting(), relaying(), importing()); err != nil {
+	err := errors.Join(exporting(), relaying(), importing())
+	if err != nil && !isHeld(err) {
 		return err
 	}
-	return a.summary(ctx, f)
+	if isHeld(err) {
+		a.report(err)
+	}
+	return errors.Join(a.summary(ctx, f), leftOver(err))
+}
+
+// isHeld tells whether everything is done but for what waits for somebody's word.
+func isHeld(err error) bool {
+	code := fault.Of(err).Code
+	return code == fault.Guarded || code == fault.Paused
+}
+
+func leftOver(err error) error {
+	if err == nil {
+		return nil
+	}
+	return service.ErrLeftOver
 }
 
 // stage works on all of a kind at the same time. done is closed when they have

@@ -1,0 +1,165 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
+	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/status"
+	"synchro.example/shared/subject"
+	"synchro.example/shared/version"
+)
+
+// coalesce is how long an exporter waits after a hint for further ones.
+const coalesce = 20 * time.Millisecond
+
+// cycles scans again and again until soft ends or a scan fails.
+func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
+	for soft.Err() == nil {
+		if e.isPaused(soft) {
+			continue
+		}
+		start := time.Now()
+		left, err := e.cycle(soft, hard)
+		switch {
+		case errors.Is(err, errGuarded):
+			e.waitForWord(soft)
+			continue
+		case err != nil:
+			return err
+		}
+		progress()
+		next := e.Rescan
+		if left > 0 {
+			next = e.LookAgain
+		}
+		e.sleep(soft, next, time.Since(start))
+	}
+	return nil
+}
+
+// isPaused waits for a change of mind when somebody has paused the site.
+func (e *Exporter) isPaused(ctx context.Context) bool {
+	state, changed := e.Control.State()
+	p, paused := state.Site(e.Site)
+	if !paused {
+		return false
+	}
+	e.tell(status.Report{State: status.Paused, Reason: p.String()})
+	select {
+	case <-ctx.Done():
+	case <-changed:
+	}
+	return true
+}
+
+// sleep waits for a hint or the next scan. A scan that took long is not repeated
+// without a pause as long, however many hints come.
+func (e *Exporter) sleep(ctx context.Context, next, took time.Duration) {
+	_, changed := e.Control.State()
+	select {
+	case <-ctx.Done():
+	case <-time.After(next):
+	case <-changed:
+	case <-e.hints:
+		wait(ctx, max(coalesce, min(took, e.Rescan)))
+	}
+	select {
+	case <-e.hints:
+	default:
+	}
+}
+
+// looks scans until nothing is left to look at again, a few times at most.
+func (e *Exporter) looks(ctx context.Context) (left int, err error) {
+	const most = 20
+	state, _ := e.Control.State()
+	if p, paused := state.Site(e.Site); paused {
+		return 0, fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("site %s is %v", e.Site, p))
+	}
+	for range most {
+		if left, err = e.cycle(ctx, ctx); err != nil || left == 0 {
+			return left, err
+		}
+		if wait(ctx, e.LookAgain); ctx.Err() != nil {
+			return left, ctx.Err()
+		}
+	}
+	return left, nil
+}
+
+// cycle scans once and publishes the difference. left counts the objects that have
+// to be looked at again.
+func (e *Exporter) cycle(soft, hard context.Context) (left int, err error) {
+	if err := e.load(hard); err != nil {
+		return 0, err
+	}
+	items, err := e.list(soft)
+	if err != nil {
+		return 0, err
+	}
+	d := compare(e.inv, items)
+	if err := e.guard(hard, d.steps); err != nil {
+		return 0, err
+	}
+	e.say(len(d.steps))
+	out, err := e.carry(hard, d.steps)
+	if err != nil {
+		e.forget()
+		return 0, err
+	}
+	e.say(0)
+	if out.published > 0 {
+		e.log.Info("changes are in the log", "published", out.published, "unchanged", out.unchanged, "postponed", out.postponed)
+	}
+	left = d.unsettled + out.postponed
+	return left, e.failures.account(hard, append(d.problems, out.problems...))
+}
+
+func (e *Exporter) list(ctx context.Context) ([]content.Item, error) {
+	var items []content.Item
+	for item, err := range e.Source.List(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list site %s: %w", e.Site, err)
+		}
+		items = append(items, item)
+	}
+	return items, ctx.Err()
+}
+
+// load reads the log, unless the inventory is up to date. Now and then it is read all the
+// same: what it has lost shows as a difference then, and is exported again.
+func (e *Exporter) load(ctx context.Context) error {
+	if e.inv != nil && time.Since(e.loaded) < e.Reconcile {
+		return nil
+	}
+	inv, start := newInventory(e.Site), time.Now()
+	err := changelog.Heads(ctx, e.JS, subject.ExportStream(e.Site),
+		func(_ uint64, h envelope.Head) { inv.add(h) },
+		func(subj string, err error) {
+			e.log.Error("a message of the log cannot be read, its object is exported again", "subject", subj, "error", err)
+		})
+	if err != nil {
+		return err
+	}
+	if e.clock == nil {
+		e.clock = version.NewClock(inv.newest, nil)
+	}
+	e.clock.Observe(inv.newest)
+	e.mu.Lock()
+	e.inv, e.loaded = inv, start
+	e.mu.Unlock()
+	return nil
+}
+
+// forget makes the next cycle read the log: what became of a batch is not known.
+func (e *Exporter) forget() {
+	e.mu.Lock()
+	e.inv = nil
+	e.mu.Unlock()
+}
