@@ -59,6 +59,10 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 
 // leaves finds the values of a configuration that have no keys of their own below.
 func leaves(v reflect.Value, key string, found map[string]reflect.Value) {
+	if _, own := reflect.New(v.Type()).Interface().(yaml.Unmarshaler); own {
+		found[key] = v
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		leaves(v.Elem(), key, found)
