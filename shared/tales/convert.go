@@ -2,6 +2,7 @@ package tales
 
 import (
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 	"time"
@@ -113,7 +114,9 @@ func plain(v starlark.Value, left *int) any {
 	case starlark.String:
 		return string(v)
 	case starlark.Float:
-		return float64(v)
+		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) { // which JSON does not have
+			return f
+		}
 	case starlark.Int:
 		return plainInt(v)
 	case date:

@@ -1,0 +1,102 @@
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"synchro.example/shared/service"
+)
+
+// command runs a command line and gives what it prints.
+func command(t *testing.T, want int, args ...string) (out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	if status := Run(t.Context(), args, &o, &e); status != want {
+		t.Fatalf("%v: the status is %d, want %d\n%s%s", args, status, want, &o, &e)
+	}
+	return o.String(), e.String()
+}
+
+func TestAnExpressionIsTriedOnOneObject(t *testing.T) {
+	object := `{"path": "news/a.html", "type": "Document", "meta": {"title": "Spring", "price": 3}}`
+	out, _ := command(t, service.Done, "expr", "object/Title", "--object", object)
+	if !strings.Contains(out, `"Spring"`) || !strings.Contains(out, "meets") {
+		t.Errorf("it prints %q", out)
+	}
+	out, _ = command(t, service.Done, "expr", "python: object.getId() == 'b'", "--object", object, "--json")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got["matches"] != false || got["value"] != false {
+		t.Errorf("it prints %q, %v", out, err)
+	}
+	_, errOut := command(t, service.Failed, "expr", "python: object.weight", "--object", object)
+	if !strings.Contains(errOut, "line 1, column 16: the object has no weight; its fields: price, title") {
+		t.Errorf("it says %q", errOut)
+	}
+}
+
+func TestWrongUseOfExprIsExplained(t *testing.T) {
+	for want, args := range map[string][]string{
+		"write object.Title()":     {"python: object.Title == 1"},
+		"write one expression":     {},
+		"unknown field \"colour\"": {"nothing", "--object", `{"colour": 1}`},
+		"--object goes with":       {"nothing", "--object", "{}", "--site", "hq"},
+	} {
+		if _, errOut := command(t, service.Usage, append([]string{"expr"}, args...)...); !strings.Contains(errOut, want) {
+			t.Errorf("%v: it says %q", args, errOut)
+		}
+	}
+}
+
+// sites makes a source with some files, brings it into its log, and gives the
+// configuration.
+func exported(t *testing.T) (config string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{"hq/news/2024", "paris"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range []string{"hq/index.html", "hq/news/a.html", "hq/news/2024/b.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, f), []byte(f), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config = filepath.Join(dir, "synchro.yaml")
+	text := "broker: {embedded: {listen: \"127.0.0.1:0\"}}\nsites:\n  hq: {folder: {path: ./hq}}\n  paris: {folder: {path: ./paris}}\n" +
+		"channels:\n  public: {from: hq, to: [paris]}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	return config
+}
+
+func TestAnExpressionIsTriedOnTheLog(t *testing.T) {
+	config := exported(t)
+	out, _ := command(t, service.Done, "expr", "python: object.getId().endswith('.html')", "--channel", "public", "--json", "--config", config)
+	var got []verdict
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	change := map[string]string{}
+	for _, v := range got {
+		change[v.Path] = v.Change
+	}
+	if len(got) != 5 || change["index.html"] != "" || change["news"] != "leaves" || change["news/2024/b.txt"] != "leaves" {
+		t.Errorf("got %+v", got)
+	}
+	out, _ = command(t, service.Done, "expr", "python: object.size > 13", "--path", "**", "--config", config)
+	for _, want := range []string{"news/2024/b.txt", "the object has no size", "2 of 5 objects meet the expression, it fails for 2."} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if _, errOut := command(t, service.Usage, "expr", "nothing", "--site", "rome", "--config", config); !strings.Contains(errOut, "it has: hq") {
+		t.Errorf("it says %q", errOut)
+	}
+}
