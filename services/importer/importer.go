@@ -179,8 +179,23 @@ func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan s
 		if err != nil {
 			return err
 		}
-		return errors.Join(i.session(soft, held, target, upstream), target.Close())
+		return errors.Join(i.sessions(soft, held, target, upstream), target.Close())
 	})
+}
+
+// errReconnected ends a session when the connection to the broker was lost and is back:
+// what was on its way then would come again only after ackWait.
+var errReconnected = fault.OfSite(fault.Retry, fault.BrokerDown, errors.New("the connection to the broker was lost for a while"))
+
+// sessions begins anew each time the connection is back.
+func (i *Importer) sessions(soft, hard context.Context, target content.Target, upstream <-chan struct{}) error {
+	for {
+		err := i.session(soft, hard, target, upstream)
+		if !errors.Is(err, errReconnected) || soft.Err() != nil || hard.Err() != nil {
+			return err
+		}
+		i.log.Info("import begins anew where it was, after the broker was away")
+	}
 }
 
 // owner names the site and its very ledger: importers that speak to another broker are

@@ -62,6 +62,8 @@ type session struct {
 	asked     chan func() error  // what is to be done in the loop for others
 	nextTry   time.Time          // when a failure is to be tried again, at the earliest
 	consumers []jetstream.Consumer
+
+	reconnects uint64 // of the connection, before the session began
 }
 
 // pause is the state of a site that takes nothing at the moment.
@@ -107,7 +109,7 @@ func (i *Importer) open(ctx context.Context) (*session, error) {
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
-		asked:  make(chan func() error),
+		asked:  make(chan func() error), reconnects: i.NC.Stats().Reconnects,
 	}
 	s.plan = newPlan(s.actual)
 	s.told, s.news = i.Control.State()
@@ -206,6 +208,9 @@ func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) err
 			s.say()
 			if p, paused := s.told.Site(s.Site); paused && upstream != nil {
 				return fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("site %s is %v", s.Site, p))
+			}
+			if s.NC.Stats().Reconnects != s.reconnects {
+				return errReconnected
 			}
 			if err := s.tryAgain(hard); err != nil {
 				return err

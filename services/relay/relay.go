@@ -64,8 +64,10 @@ type Relay struct {
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
 	seen      sighting          // of the channel's log
-	done      atomic.Int64
-	report    atomic.Pointer[status.Report]
+	// reconnects is how often the connection had come back when open was called.
+	reconnects uint64
+	done       atomic.Int64
+	report     atomic.Pointer[status.Report]
 }
 
 // New makes a relay, its stream and its consumer.
@@ -129,6 +131,9 @@ func (r *Relay) follow(soft, hard context.Context, progress func()) error {
 			continue
 		}
 		r.say()
+		if consumer, err = r.afresh(hard, consumer); err != nil {
+			return err
+		}
 		if _, err := r.round(soft, hard, consumer); err != nil {
 			return err
 		}
@@ -155,6 +160,9 @@ func (r *Relay) Settle(ctx context.Context, upstream <-chan struct{}) error {
 	}
 	for {
 		ended := isClosed(upstream)
+		if consumer, err = r.afresh(ctx, consumer); err != nil {
+			return err
+		}
 		n, err := r.round(ctx, ctx, consumer)
 		if err != nil {
 			return err
@@ -178,9 +186,19 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+// afresh gives the consumer anew when the connection to the broker was lost meanwhile:
+// what was on its way then would come again only after ackWait.
+func (r *Relay) afresh(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
+	if r.nc.Stats().Reconnects == r.reconnects {
+		return consumer, nil
+	}
+	return r.open(ctx)
+}
+
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
+	r.reconnects = r.nc.Stats().Reconnects
 	if err := r.ensure(ctx); err != nil {
 		return nil, err
 	}
