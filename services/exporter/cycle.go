@@ -135,7 +135,7 @@ func (e *Exporter) list(ctx context.Context) ([]content.Item, error) {
 // load reads the log, unless the inventory is up to date. Now and then it is read all the
 // same: what it has lost shows as a difference then, and is exported again.
 func (e *Exporter) load(ctx context.Context) error {
-	if e.inv != nil && time.Since(e.loaded) < e.Reconcile {
+	if e.inv != nil && time.Since(e.loaded) < e.Reconcile && !e.reread.Swap(false) {
 		return nil
 	}
 	inv, start := newInventory(e.Site), time.Now()

@@ -23,6 +23,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -79,6 +80,7 @@ type Exporter struct {
 	inv    *inventory
 	loaded time.Time // when the log was read
 
+	reread atomic.Bool // the log is to be read again
 	done   atomic.Int64
 	report atomic.Pointer[status.Report]
 }
@@ -113,6 +115,7 @@ func (e *Exporter) Run(soft, hard context.Context) error {
 		return err
 	}
 	defer stop()
+	defer reconcile.Listen(e.NC, status.Exporter, e.Site, e.order)()
 	go e.watch(soft)
 	retry := newBackoff()
 	for soft.Err() == nil {
@@ -170,6 +173,12 @@ func (e *Exporter) watch(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		e.log.Warn("the site cannot be watched, changes are found by scans alone", "rescan", e.Rescan, "error", err)
 	}
+}
+
+// order has the log read again now.
+func (e *Exporter) order(string) {
+	e.reread.Store(true)
+	e.hint()
 }
 
 func (e *Exporter) hint() {

@@ -25,6 +25,10 @@ type task struct {
 	acks    []func()
 	// raw is what was received where that is no change that can be read.
 	raw []byte
+	// again applies a change although the ledger has it: the site has something else.
+	again bool
+	// fingerprint is that of the object on the site after it was applied.
+	fingerprint string
 	// aside marks a move out of the way; the ledger keeps the version it had.
 	aside    bool
 	attempts int
@@ -40,6 +44,7 @@ type admission struct {
 	ctx     context.Context
 	channel string
 	under   map[string]bool // uids that are being admitted
+	again   string          // the uid that is applied although the ledger has it
 }
 
 // admit queues a change, unless the site has it already. What it needs and the
@@ -52,7 +57,7 @@ func (s *session) admit(ctx context.Context, channel string, c *content.Change, 
 
 func (a *admission) take(c *content.Change, ack func()) error {
 	uid := c.Object.UID
-	if c.Version <= a.versionOf(uid) {
+	if c.Version <= a.versionOf(uid) && uid != a.again {
 		return a.superseded(a.ctx, uid, ack)
 	}
 	if queued := a.newest[uid]; queued != nil && queued.change.Version >= c.Version {
@@ -68,7 +73,7 @@ func (a *admission) take(c *content.Change, ack func()) error {
 	if waitsFor != "" {
 		return a.hold(a.ctx, &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}, waitsFor)
 	}
-	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}
+	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}, again: uid == a.again}
 	if p, paused := a.told.Path(a.Site, a.pathOf(c)); paused {
 		return a.giveUp(a.ctx, t, fault.Errorf(fault.Held, fault.Paused, "%v", p), "")
 	}

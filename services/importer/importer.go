@@ -37,9 +37,14 @@ type Options struct {
 	// common. It is called when this process has the site's lease, and again after it
 	// lost and regained that.
 	Open func(owner string) (content.Target, error)
-	NC   *nats.Conn
-	JS   jetstream.JetStream
-	Log  *slog.Logger
+	// Inspect opens the site for looking at it, to find what somebody else has changed
+	// there. Nobody looks when nil.
+	Inspect func() (content.Source, error)
+	// Repair undoes what somebody else has changed on the site; else it is only reported.
+	Repair bool
+	NC     *nats.Conn
+	JS     jetstream.JetStream
+	Log    *slog.Logger
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// Workers is how many calls of the target may run at the same time.

@@ -25,6 +25,8 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/reconcile"
+	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
@@ -538,4 +540,77 @@ func TestAMessageThatIsNoChangeIsAFailureAndHoldsNobody(t *testing.T) {
 	w.settle()
 	w.want("good")
 	w.wantFailures("bad invalid")
+}
+
+// inspected lets an importer look at the site.
+func (w *world) inspected(o *Options) {
+	o.Inspect = func() (content.Source, error) { return w.site, nil }
+}
+
+func (w *world) verify() (list []string) {
+	w.t.Helper()
+	found, err := w.importer(w.inspected).Verify(w.t.Context())
+	w.must(err)
+	for _, d := range found {
+		list = append(list, fmt.Sprintf("%s %s %s", d.Hop, d.Path, d.What))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (w *world) wantVerified(want ...string) {
+	w.t.Helper()
+	if got := w.verify(); !slices.Equal(got, want) {
+		w.t.Fatalf("verify finds %v, want %v", got, want)
+	}
+}
+
+// tampered is a site with three objects, all of which somebody else has changed.
+func (w *world) tamper() {
+	w.t.Helper()
+	w.publish(w.put("a", folder()), w.put("a/b", page("b")), w.put("a/c", page("c")))
+	w.settle(w.inspected)
+	w.wantVerified()
+	w.must(w.site.Put("a/b", page("edited there")))
+	w.must(w.site.Remove("a/c"))
+	w.must(w.site.Put("a/own", page("their own")))
+}
+
+func TestVerifyFindsWhatSomebodyElseHasChanged(t *testing.T) {
+	w := newWorld(t)
+	w.tamper()
+	want := []string{"site a/b different", "site a/c missing", "site a/own extra"}
+	w.wantVerified(want...)
+	w.settle(w.inspected)
+	w.wantVerified(want...) // only reported
+}
+
+func TestVerifyFindsWhatIsNotThereYetAndWhatFailed(t *testing.T) {
+	w := newWorld(t)
+	w.poison(denied, "bad")
+	w.publish(w.put("bad", page("x")), w.put("good", page("x")))
+	w.settle()
+	w.publish(w.put("late", page("x")), w.put("good", page("y")))
+	w.wantVerified("import bad failed", "import good different", "import late missing")
+}
+
+func TestDriftIsUndoneWhereThatIsWanted(t *testing.T) {
+	w := newWorld(t)
+	w.tamper()
+	w.settle(w.inspected, func(o *Options) { o.Repair = true })
+	w.wantVerified("site a/own extra")
+}
+
+func TestARunningImporterReportsDriftAndRepairsItOnOrder(t *testing.T) {
+	w := newWorld(t)
+	w.tamper()
+	i := w.importer(w.inspected)
+	w.start(i)
+	w.eventually("it is reported", func() bool { return i.report.Load().Drift == 2 })
+	running, err := reconcile.Order(t.Context(), w.nc, status.Importer, "paris", reconcile.Repair)
+	w.must(err)
+	if !running {
+		t.Fatal("nobody listens")
+	}
+	w.eventually("it is repaired", func() bool { return slices.Equal(w.verify(), []string{"site a/own extra"}) })
 }

@@ -7,6 +7,7 @@ import (
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/ledger"
+	"synchro.example/shared/reconcile"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
 )
@@ -24,26 +25,33 @@ type suspect struct {
 // the ledger's stream: when it begins and every period from then on. The broker may count
 // changes as taken that no ledger has, because the ledger was lost or put back from a copy.
 func (s *session) reconcile(ctx context.Context) {
+	repair := s.Repair
 	for {
-		if err := s.compare(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("the ledger could not be compared with the logs, that is tried again", "error", err)
+		if err := s.compare(ctx, repair); err != nil && ctx.Err() == nil {
+			s.log.Warn("the ledger could not be compared with the logs and the site, that is tried again", "error", err)
 		}
 		s.inLoop(ctx, func() error { s.compared = true; return nil })
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(s.Reconcile):
+			repair = s.Repair
+		case order := <-s.orders:
+			repair = s.Repair || order == reconcile.Repair
 		}
 	}
 }
 
-func (s *session) compare(ctx context.Context) error {
+func (s *session) compare(ctx context.Context, repair bool) error {
 	for _, ch := range s.Channels {
 		if err := s.compareChannel(ctx, ch); err != nil {
 			return err
 		}
 	}
-	return s.compareLedger(ctx)
+	if err := s.compareLedger(ctx); err != nil {
+		return err
+	}
+	return s.compareSite(ctx, repair)
 }
 
 // compareChannel shows the loop what the consumer has behind it.

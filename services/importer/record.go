@@ -47,7 +47,7 @@ func (s *session) entry(t *task) *ledger.Entry {
 	e := &ledger.Entry{
 		UID: c.Object.UID, Parent: t.place.Parent, Name: t.place.Name, Type: c.Object.Type, Kind: c.Kind,
 		Version: c.Version, Channel: t.channel, Source: c.Source, Change: c.ID,
-		Digest: c.Digest, Bytes: ledger.BytesDigest(c), At: time.Now().UTC(),
+		Digest: c.Digest, Bytes: ledger.BytesDigest(c), At: time.Now().UTC(), Fingerprint: t.fingerprint,
 	}
 	if t.aside {
 		e.Version = s.versionOf(e.UID)

@@ -19,6 +19,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
 	"synchro.example/shared/tree"
 	"synchro.example/shared/version"
@@ -59,6 +60,8 @@ type session struct {
 	records   *publish.Collector // ledger entries
 	failures  *publish.Collector // ERROR entries
 	compared  bool               // with the logs, once
+	drift     int                // objects that somebody else has changed on the site
+	orders    chan string        // to compare now
 	asked     chan func() error  // what is to be done in the loop for others
 	nextTry   time.Time          // when a failure is to be tried again, at the earliest
 	consumers []jetstream.Consumer
@@ -79,13 +82,13 @@ type pause struct {
 func (i *Importer) session(soft, hard context.Context, target content.Target, upstream <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
-	s, err := i.open(ctx)
+	s, err := i.open(ctx, target)
 	if err != nil {
 		return err
 	}
-	s.target = target
 	stop, err := s.subscribe(ctx)
 	if err == nil {
+		defer reconcile.Listen(s.NC, status.Importer, s.Site, s.order)()
 		var beside sync.WaitGroup
 		beside.Go(func() { s.reconcile(ctx) })
 		err = s.loop(soft, ctx, upstream)
@@ -101,34 +104,46 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	return errors.Join(err, s.records.Close(closing), s.failures.Close(closing))
 }
 
-// open reads the ledger and the failures.
-func (i *Importer) open(ctx context.Context) (*session, error) {
+// newSession makes a session that knows nothing yet.
+func newSession(i *Importer) *session {
 	s := &session{
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{},
 		tasks: schedule.New[*task](), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
-		asked:  make(chan func() error), reconnects: i.NC.Stats().Reconnects,
+		asked:  make(chan func() error), orders: make(chan string, 1), reconnects: i.NC.Stats().Reconnects,
 	}
 	s.plan = newPlan(s.actual)
 	s.told, s.news = i.Control.State()
-	err := ledger.Load(ctx, i.JS, i.Site, s.recall, func(subj string, err error) {
-		i.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
-	})
-	if err != nil {
+	return s
+}
+
+// open gives a session that knows what the site has, and can write down what comes.
+func (i *Importer) open(ctx context.Context, target content.Target) (*session, error) {
+	s := newSession(i)
+	if err := s.read(ctx); err != nil {
 		return nil, err
 	}
-	entries, err := i.dead.OfImport(ctx, i.Site)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		s.recallFailure(&e)
-	}
+	s.target = target
 	s.records = publish.NewCollector(i.publisher, publish.CollectorOptions{})
 	s.failures = publish.NewCollector(i.failures, publish.CollectorOptions{})
 	return s, nil
+}
+
+// read takes in the ledger and the failures.
+func (s *session) read(ctx context.Context) error {
+	err := ledger.Load(ctx, s.JS, s.Site, s.recall, func(subj string, err error) {
+		s.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	entries, err := s.dead.OfImport(ctx, s.Site)
+	for _, e := range entries {
+		s.recallFailure(&e)
+	}
+	return err
 }
 
 func (s *session) recall(e *ledger.Entry) {
@@ -271,7 +286,7 @@ func (s *session) left(ctx context.Context) (bool, error) {
 }
 
 func (s *session) say() {
-	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load()}
+	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load(), Drift: s.drift}
 	for _, t := range s.newest {
 		if at := t.change.CapturedAt; r.Oldest.IsZero() || at.Before(r.Oldest) {
 			r.Oldest = at
@@ -301,6 +316,14 @@ func (s *session) hear(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// order has everything compared now, unless that is about to happen.
+func (s *session) order(what string) {
+	select {
+	case s.orders <- what:
+	default:
+	}
 }
 
 func isClosed(c <-chan struct{}) bool {

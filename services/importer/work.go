@@ -89,7 +89,7 @@ func (s *session) next() *task {
 // another turn because something above it did not go as planned.
 func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error) {
 	uid := t.uid()
-	if t.change.Version <= s.versionOf(uid) {
+	if t.change.Version <= s.versionOf(uid) && !t.again {
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.supersededAll(ctx, t) })
 	}
 	from, _ := s.actual.Path(uid)
@@ -143,7 +143,8 @@ func (s *session) operation(t *task, from, to string) content.Op {
 	old, had := s.actual.Get(t.uid())
 	return content.Op{
 		Change: t.change, From: from, To: to,
-		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change),
+		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again,
+		Applied:   func(fingerprint string) { t.fingerprint = fingerprint },
 		Open: func(ctx context.Context, p *content.Payload) (io.ReadCloser, error) {
 			return s.blobs.Open(ctx, p)
 		},

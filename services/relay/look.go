@@ -35,7 +35,7 @@ func (r *Relay) sight(ctx context.Context) (sighting, error) {
 // has lost its end, or it is time to read it again.
 func (r *Relay) look(ctx context.Context) error {
 	switch {
-	case time.Since(r.seen.read) > r.reconcile:
+	case time.Since(r.seen.read) > r.reconcile, r.reread.Swap(false):
 		r.have = nil
 		return nil
 	case time.Since(r.seen.at) < lookEvery:

@@ -22,6 +22,7 @@ import (
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -64,6 +65,7 @@ type Relay struct {
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
 	seen      sighting          // of the channel's log
+	reread    atomic.Bool       // it is to be read again
 	// reconnects is how often the connection had come back when open was called.
 	reconnects uint64
 	done       atomic.Int64
@@ -98,6 +100,7 @@ func (r *Relay) Run(soft, hard context.Context) error {
 		return err
 	}
 	defer stop()
+	defer reconcile.Listen(r.nc, status.Relay, r.channel, func(string) { r.reread.Store(true) })()
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = 200*time.Millisecond, 30*time.Second
 	for soft.Err() == nil {

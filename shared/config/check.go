@@ -78,6 +78,9 @@ func (p *parser) checkSite(key, name string, s Site) {
 	case s.Folder.Path == "":
 		p.add(key+".folder.path", "is missing")
 	}
+	if s.Drift != DriftReport && s.Drift != DriftRepair {
+		p.add(key+".drift", "is %q, want %s or %s", s.Drift, DriftReport, DriftRepair)
+	}
 	p.checkRange(key+".workers", s.Workers, maxWorkers)
 	p.checkRange(key+".window", s.Window, maxWindow)
 	p.checkRange(key+".attempts", s.Attempts, maxAttempts)

@@ -64,6 +64,9 @@ type Site struct {
 	Attempts int `yaml:"attempts"`
 	// MaxRemovals is how much of the site may disappear in one cycle, 20% by default.
 	MaxRemovals Removals `yaml:"max_removals"`
+	// Drift says what happens to changes that somebody makes on a receiving site:
+	// DriftReport, which is the default, or DriftRepair.
+	Drift string `yaml:"drift"`
 }
 
 // Folder is the driver for a folder tree.
@@ -90,6 +93,12 @@ type Channel struct {
 type HTTP struct {
 	Listen string `yaml:"listen"`
 }
+
+// What is done about changes that somebody makes on a receiving site.
+const (
+	DriftReport = "report" // status and verify tell them
+	DriftRepair = "repair" // the state of the log is applied again
+)
 
 // Defaults and ranges.
 const (
@@ -125,6 +134,7 @@ func (c *Config) setDefaults() {
 		setDefault(&s.Workers, DefaultWorkers)
 		setDefault(&s.Window, DefaultWindow)
 		setDefault(&s.Attempts, DefaultAttempts)
+		setDefault(&s.Drift, DriftReport)
 		setDefault(&s.MaxRemovals, Removals{Percent: defaultRemovals})
 		if s.Folder != nil {
 			setDefault(&s.Folder.Settle, Duration(DefaultSettle))

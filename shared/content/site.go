@@ -90,6 +90,9 @@ type Op struct {
 	// are read: a wrong digest is an error from Read before or at the end, so a
 	// target makes nothing visible before it has seen io.EOF. The caller closes.
 	Open func(ctx context.Context, p *Payload) (io.ReadCloser, error)
+	// Applied, when set, is told the fingerprint that List will give the object from now
+	// on, by a target that knows it, before Apply returns.
+	Applied func(fingerprint string)
 }
 
 // Target is a site that content goes to. Apply may be called from several

@@ -34,6 +34,9 @@ type Entry struct {
 	// Bytes is the digest of the payloads other than PluginContent.
 	Bytes content.Digest `msgpack:"bytes"`
 	At    time.Time      `msgpack:"at"`
+	// Fingerprint is that of the object on the site when it was applied, where the
+	// driver knows it.
+	Fingerprint string `msgpack:"fingerprint,omitempty"`
 	// Discarded is the version that somebody gave up, when that is Version: the site has
 	// an older state of the object, or, with Kind Removed, none.
 	Discarded version.Version `msgpack:"discarded,omitempty"`

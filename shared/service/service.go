@@ -36,6 +36,9 @@ const (
 // ErrLeftOver is returned by work that is done but for items that failed.
 var ErrLeftOver = errors.New("some items are in ERROR")
 
+// ErrDifferent is returned by a comparison that found differences.
+var ErrDifferent = errors.New("there are differences")
+
 // ExitStatus maps an error to the status that a process ends with.
 func ExitStatus(err error) int {
 	switch {
@@ -43,6 +46,8 @@ func ExitStatus(err error) int {
 		return Done
 	case errors.Is(err, ErrLeftOver):
 		return LeftOver
+	case errors.Is(err, ErrDifferent):
+		return Differences
 	case fault.Of(err).Code == fault.Misconfigured:
 		return Usage
 	}

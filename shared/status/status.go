@@ -43,6 +43,8 @@ type Report struct {
 	Pending int `json:"pending"`
 	// Oldest is when the oldest pending work was captured; zero when none is.
 	Oldest time.Time `json:"oldest,omitzero"`
+	// Drift is how many objects of a receiving site somebody else has changed.
+	Drift int `json:"drift,omitempty"`
 	// Done counts what it has done since it started.
 	Done int64 `json:"done"`
 }

@@ -49,6 +49,7 @@ const (
 	importLease     = "synchro.IMPORT.LEASE."
 	blobChunk       = "synchro.BLOB."
 	statusOf        = "synchro.STATUS."
+	reconcileOf     = "synchro.RECONCILE."
 	controlPause    = "synchro.CONTROL.PAUSE."
 	controlGuard    = "synchro.CONTROL.GUARD."
 
@@ -141,6 +142,9 @@ func IsGuard(subj string) bool { return strings.HasPrefix(subj, controlGuard) }
 // Status is where the running service of a role answers with its state. The role
 // is "exporter", "relay" or "importer", the name that of its site or channel.
 func Status(role, name string) string { return statusOf + role + "." + name }
+
+// Reconcile is where the running service of a role is told to compare its hop.
+func Reconcile(role, name string) string { return reconcileOf + role + "." + name }
 
 // Subjects that streams are made with.
 var (

@@ -30,10 +30,19 @@ func (s *Site) applyOne(ctx context.Context, op content.Op) error {
 	if err := s.carryOut(ctx, op); err != nil {
 		return err
 	}
+	s.tell(op)
 	if s.OnApplied != nil {
 		return s.OnApplied(ctx, op)
 	}
 	return nil
+}
+
+func (s *Site) tell(op content.Op) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.nodes[op.To]; n != nil && op.Applied != nil {
+		op.Applied(n.fingerprint())
+	}
 }
 
 func (s *Site) wait(ctx context.Context) error {

@@ -91,6 +91,19 @@ func (b *batch) run(ctx context.Context) {
 	}
 	b.leave()
 	b.syncDirty()
+	b.tell()
+}
+
+// tell looks at what stands now, so that a later change by somebody else shows.
+func (b *batch) tell() {
+	for i, j := range b.jobs {
+		if b.errs[i] != nil || j.op.To == "" || j.op.Applied == nil {
+			continue
+		}
+		if s, err := b.spot(j.op.To); err == nil && !s.empty {
+			j.op.Applied(s.stat.fingerprint())
+		}
+	}
 }
 
 // stage prepares all jobs side by side. Each notes its own error.

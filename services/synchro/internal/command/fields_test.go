@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/reconcile"
 )
 
 func TestEachFieldForProgramsIsDocumented(t *testing.T) {
@@ -14,7 +15,11 @@ func TestEachFieldForProgramsIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for section, value := range map[string]any{"How it is: status": siteStatus{}, "What failed: errors and replay": deadletter.Entry{}} {
+	for section, value := range map[string]any{
+		"How it is: status":              siteStatus{},
+		"What failed: errors and replay": deadletter.Entry{},
+		"Proof: verify and reconcile":    reconcile.Difference{},
+	} {
 		_, text, ok := strings.Cut(string(page), "\n## "+section+"\n")
 		if !ok {
 			t.Fatalf("docs/operations.md has no section %q", section)

@@ -27,6 +27,7 @@ type siteStatus struct {
 	Pending    int     `json:"pending"`
 	LagSeconds float64 `json:"lag_seconds"`
 	Errors     int     `json:"errors"`
+	Drift      int     `json:"drift"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -176,6 +177,7 @@ func (s *siteStatus) ask(ctx context.Context, conn *connection, role string) err
 	if role == status.Exporter {
 		s.Pending += r.Pending
 	}
+	s.Drift += r.Drift
 	return nil
 }
 
@@ -243,6 +245,9 @@ func (a *app) printStatus(sites []siteStatus) error {
 	for _, s := range sites {
 		if s.Reason != "" {
 			fmt.Fprintf(a.out, "%s: %s\n", s.Name, s.Reason)
+		}
+		if s.Drift > 0 {
+			fmt.Fprintf(a.out, "%s: somebody else has changed %d objects there; `synchro verify --site %s` lists them.\n", s.Name, s.Drift, s.Name)
 		}
 	}
 	if i := slices.IndexFunc(sites, func(s siteStatus) bool { return s.Errors > 0 }); i >= 0 {
