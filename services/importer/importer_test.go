@@ -104,13 +104,6 @@ func (w *world) remove(p, typ string) *content.Change {
 	return w.stamp(contenttest.Removal(w.uids[p], p, typ), p)
 }
 
-// move makes the change that an object under its new path has.
-func (w *world) move(from, to string, t contenttest.Thing) *content.Change {
-	w.uids[to] = w.uids[from]
-	delete(w.uids, from)
-	return w.put(to, t)
-}
-
 // publish puts changes into the log, in this order.
 func (w *world) publish(changes ...*content.Change) {
 	w.t.Helper()

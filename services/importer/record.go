@@ -58,10 +58,8 @@ func (s *session) entry(t *task) *ledger.Entry {
 // finish ends a task's turn and takes it out of the plan.
 func (s *session) finish(t *task) {
 	uid := t.uid()
-	if s.newest[uid] == t {
+	if newest := s.newest[uid]; newest == nil || newest == t {
 		delete(s.newest, uid)
-		s.plan.clear(uid)
-	} else if s.newest[uid] == nil {
 		s.plan.clear(uid)
 	}
 	if t.turn != nil {

@@ -103,7 +103,7 @@ func (p *putter) cut(ctx context.Context, r io.Reader, total hash.Hash) (chunks 
 			return nil, 0, err
 		}
 		n, err := io.ReadFull(r, sl.buf)
-		if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, 0, err
 		}
 		ended := err != nil

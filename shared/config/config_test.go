@@ -61,8 +61,10 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown keys, all of them": {base("  a: {folder: {pth: ./a, path: ./a}}\n  b: {fodler: {path: ./b}}", "  c: {from: a, to: [b]}"),
-			[]string{":3: sites.a.folder.pth: is not a known key", ":4: sites.b.fodler: is not a known key"}},
+		"unknown keys, all of them": {
+			base("  a: {folder: {pth: ./a, path: ./a}}\n  b: {fodler: {path: ./b}}", "  c: {from: a, to: [b]}"),
+			[]string{":3: sites.a.folder.pth: is not a known key", ":4: sites.b.fodler: is not a known key"},
+		},
 		"two sites, one folder":           {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./x/../a}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: is the folder of site a too"}},
 		"a receiver inside the source":    {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./a/b}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: lies inside the folder of site a"}},
 		"the broker inside a site":        {base("  a: {folder: {path: .}}", "  {}"), []string{"broker.embedded.dir: lies inside the folder of site a"}},

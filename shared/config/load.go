@@ -157,9 +157,9 @@ func (p *parser) entry(name, value *yaml.Node, t reflect.Type, above string) {
 
 func yamlKeys(t reflect.Type) map[string]reflect.Type {
 	names := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		if tag := t.Field(i).Tag.Get("yaml"); tag != "-" {
-			names[tag] = t.Field(i).Type
+	for f := range t.Fields() {
+		if tag := f.Tag.Get("yaml"); tag != "-" {
+			names[tag] = f.Type
 		}
 	}
 	return names
@@ -248,15 +248,14 @@ type Duration time.Duration
 
 // UnmarshalYAML reads 100ms, 60s, 12h or 30d.
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	text := n.Value
-	unit := time.Duration(1)
+	text, units := n.Value, 1
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		text, unit = days+"h", 24
+		text, units = days+"h", 24
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil || v <= 0 {
 		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: cannot unmarshal `%s` into Duration", n.Line, n.Value)}}
 	}
-	*d = Duration(v * unit)
+	*d = Duration(int64(v) * int64(units))
 	return nil
 }

@@ -59,7 +59,7 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 
 // leaves finds the values of a configuration that have no keys of their own below.
 func leaves(v reflect.Value, key string, found map[string]reflect.Value) {
-	if _, own := reflect.New(v.Type()).Interface().(yaml.Unmarshaler); own {
+	if _, own := reflect.TypeAssert[yaml.Unmarshaler](reflect.New(v.Type())); own {
 		found[key] = v
 		return
 	}

@@ -33,6 +33,7 @@ const (
 // Stage tells on which hop a change failed.
 type Stage string
 
+// The two hops on which a change can fail.
 const (
 	Export Stage = "export" // from the site to the channel's log
 	Import Stage = "import" // from the channel's log to the site
@@ -65,6 +66,7 @@ type Entry struct {
 // Outcome is a way to settle a failure.
 type Outcome string
 
+// The ways to settle a failure.
 const (
 	Applied    Outcome = "applied"    // it succeeded in the end
 	Superseded Outcome = "superseded" // the object has newer state, or is gone

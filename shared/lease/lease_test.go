@@ -151,7 +151,7 @@ func TestKeepHoldsALeaseLongerThanItsTerm(t *testing.T) {
 }
 
 func TestTheLeaseOfADeadProcessIsFreeAtOnce(t *testing.T) {
-	child := exec.Command("sleep", "60")
+	child := exec.CommandContext(t.Context(), "sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Skipf("there is no program sleep: %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 // Hop is one step of the way of a change.
 type Hop string
 
+// The hops, in order.
 const (
 	Source Hop = "source" // from the source to its log
 	Relay  Hop = "relay"  // from the source's log to the channel's log

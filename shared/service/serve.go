@@ -25,7 +25,7 @@ type Parts func(ctx context.Context, env *Env, site string) ([]lifecycle.Part, e
 // Serve runs parts until ctx ends or one of them cannot go on, and shows health
 // meanwhile where the configuration has an address for it.
 func Serve(ctx context.Context, env *Env, parts []lifecycle.Part) error {
-	stop, err := serveHealth(env)
+	stop, err := serveHealth(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func runArgs(ctx context.Context, name string, args []string, log *slog.Logger, 
 }
 
 // serveHealth answers GET /healthz with 200 while the broker can be reached.
-func serveHealth(env *Env) (stop func(), err error) {
+func serveHealth(ctx context.Context, env *Env) (stop func(), err error) {
 	addr := env.Config.HTTP.Listen
 	if addr == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "http.listen: %w; another process has the address, or it is not this machine's", err)
 	}

@@ -201,7 +201,8 @@ func plain(uid string) bool {
 	}
 	for i := range len(uid) {
 		c := uid[i]
-		if !('0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-') {
+		isPlain := '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-'
+		if !isPlain {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,7 +96,7 @@ func probe(addr string) error {
 	if addr == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return fault.Errorf(fault.Stop, fault.Misconfigured,
 			"the broker cannot listen at %s: %w; stop whoever has that address, or choose another one (broker.embedded.listen)", addr, err)

@@ -65,7 +65,7 @@ func TestADirectoryBelongsToOneProcess(t *testing.T) {
 }
 
 func TestABusyAddressIsNamedBeforeTheStoreIsOpened(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

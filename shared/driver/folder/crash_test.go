@@ -31,7 +31,8 @@ func crashOps() [][]content.Op {
 		}
 	}
 	return [][]content.Op{
-		{folderOf(0o755).op("", "d"), folderOf(0o555).op("", "e")}, files, rewrites, moves,
+		{folderOf(0o755).op("", "d"), folderOf(0o555).op("", "e")},
+		files, rewrites, moves,
 		{removal("d/f39", content.TypeFile), folderOf(0o755).op("d", "dd")},
 	}
 }

@@ -103,7 +103,7 @@ func unprivileged(t *testing.T) bool {
 	if os.Getuid() != 0 {
 		return true
 	}
-	dir, err := os.MkdirTemp("", "synchro-nobody-")
+	dir, err := os.MkdirTemp("", "synchro-nobody-") //nolint:usetesting // nobody may not enter what t.TempDir makes
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o777))

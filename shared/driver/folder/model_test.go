@@ -218,7 +218,7 @@ func sorted(ps []string) []string {
 func TestRandomOperationsAgreeWithAModel(t *testing.T) {
 	base := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(base, "run")
+		dir, err := os.MkdirTemp(base, "run") //nolint:usetesting // one for each of rapid's many runs
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/nats-io/nuid"
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"synchro.example/shared/fault"
@@ -62,7 +62,7 @@ func openStaging(tree *handle, treePath, path, owner string) (*staging, error) {
 	if err != nil {
 		return nil, stagingFault(err, path)
 	}
-	s := &staging{handle: h, path: path, tag: nuid.Next()[:8]}
+	s := &staging{handle: h, path: path, tag: uuid.NewString()[:8]}
 	if err := s.claim(tree, owner); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

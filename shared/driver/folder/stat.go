@@ -15,8 +15,6 @@ const permBits = 0o7777
 
 type stamp struct{ sec, nsec int64 }
 
-func stampOf(t time.Time) stamp { return stamp{t.Unix(), int64(t.Nanosecond())} }
-
 func (s stamp) time() time.Time { return time.Unix(s.sec, s.nsec).UTC() }
 
 // stat is what the driver knows of an entry without reading it.
