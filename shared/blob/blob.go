@@ -44,6 +44,8 @@ type Store struct {
 	inline   int
 	wait     time.Duration
 	patience time.Duration
+	trust    time.Duration
+	grace    time.Duration
 
 	mu     sync.Mutex
 	stream jetstream.Stream
@@ -51,7 +53,7 @@ type Store struct {
 
 // New makes a store.
 func New(js jetstream.JetStream) *Store {
-	return &Store{js: js, chunk: ChunkSize, inline: MaxInline, wait: answerWait, patience: patience}
+	return &Store{js: js, chunk: ChunkSize, inline: MaxInline, wait: answerWait, patience: patience, trust: trust, grace: Grace}
 }
 
 // handle gives the stream, for what needs more than its name.
@@ -79,6 +81,8 @@ func (s *Store) persist(ctx context.Context, what string, attempt func(context.C
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case isFull(err):
+			return fault.OfSite(fault.Retry, fault.BrokerFull, fmt.Errorf("%s: the broker has no room for blobs: %w", what, err))
 		case !passes(err):
 			return fmt.Errorf("%s: %w", what, err)
 		case errors.Is(err, nats.ErrConnectionClosed) || time.Now().After(end):
@@ -102,6 +106,15 @@ func (s *Store) once(ctx context.Context, attempt func(context.Context) error) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
+	lost := nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer nc.RemoveStatusListener(lost)
+	if !nc.IsConnected() { // lost between the first look and the listening
+		return nats.ErrDisconnected
+	}
+	go func() {
+		<-lost // or closed
+		cancel()
+	}()
 	return attempt(ctx)
 }
 
@@ -111,7 +124,7 @@ func passes(err error) bool {
 		return false
 	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
-		return api.Code >= 500 && !isFull(api)
+		return api.Code >= 500
 	}
 	return !errors.Is(err, nats.ErrMaxPayload)
 }
@@ -124,7 +137,11 @@ const (
 	codeStoreFailed jetstream.ErrorCode = 10077
 )
 
-func isFull(api *jetstream.APIError) bool {
+func isFull(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok {
+		return false
+	}
 	switch api.ErrorCode {
 	case codeAccountFull, codeServerFull, codeStorageFull, codeStoreFailed:
 		return true
@@ -132,20 +149,17 @@ func isFull(api *jetstream.APIError) bool {
 	return false
 }
 
-// has asks whether a chunk is stored, without moving it.
-func (s *Store) has(ctx context.Context, d content.Digest) (found bool, err error) {
-	err = s.persist(ctx, "look for chunk "+name(d), func(ctx context.Context) error {
-		st, err := s.handle(ctx)
-		if err != nil {
-			return err
-		}
-		info, err := st.Info(ctx, jetstream.WithSubjectFilter(subject.Blob(d)))
-		if err == nil {
-			found = info.State.Subjects[subject.Blob(d)] > 0
-		}
-		return err
-	})
-	return found, err
+// present asks whether there is a message on the subject of a chunk, without moving it.
+func (s *Store) present(ctx context.Context, subj string) (bool, error) {
+	st, err := s.handle(ctx)
+	if err != nil {
+		return false, err
+	}
+	info, err := st.Info(ctx, jetstream.WithSubjectFilter(subj))
+	if err != nil {
+		return false, err
+	}
+	return info.State.Subjects[subj] > 0, nil
 }
 
 func name(d content.Digest) string { return fmt.Sprintf("%x", d[:8]) }

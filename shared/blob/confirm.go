@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,8 +13,8 @@ import (
 )
 
 const (
-	// trust is how long after the begin of a Put its own chunks need no looking
-	// after. A collector's grace is longer.
+	// trust is how long after the begin of a Put its chunks need no looking after:
+	// Grace is longer, also when the clocks of two machines do not run at one speed.
 	trust  = 10 * time.Minute
 	askers = 8
 )
@@ -27,24 +26,23 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("%d chunks are not in the broker any more, the first is %x; put the bytes again", len(e.Digests), e.Digests[0])
 }
 
-// Confirm makes sure that all chunks of a result are stored. The caller calls it
-// after the envelope that refers to them is: from then on the collector spares them,
-// but what was there before the Put it may have removed in between. The error is a
-// fault of class Retry around a MissingError then: put again, with a known that says
-// no for those chunks.
+// Confirm makes sure that all chunks of a result are stored, and stay. The caller
+// calls it after the envelope that refers to them is: a collector that has not seen
+// the envelope has not removed them, or this tells. It costs nothing when the Put was
+// begun a short while ago. The error is a fault of class Retry around a MissingError
+// then: put the bytes again.
 func (s *Store) Confirm(ctx context.Context, r Result) error {
-	ask := r.found
-	if time.Since(r.began) > trust {
-		ask = slices.Concat(r.found, r.written)
+	if time.Since(r.began) < s.trust {
+		return nil
 	}
 	var mu sync.Mutex
 	var missing []content.Digest
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(askers)
-	for _, d := range ask {
+	for _, d := range r.chunks {
 		g.Go(func() error {
-			found, err := s.has(ctx, d)
-			if err == nil && !found {
+			kept, err := s.has(ctx, d)
+			if err == nil && !kept {
 				mu.Lock()
 				missing = append(missing, d)
 				mu.Unlock()
@@ -59,4 +57,13 @@ func (s *Store) Confirm(ctx context.Context, r Result) error {
 		return fault.New(fault.Retry, fault.BlobMissing, &MissingError{missing})
 	}
 	return nil
+}
+
+// has is hold, repeated while the broker does not answer.
+func (s *Store) has(ctx context.Context, d content.Digest) (kept bool, err error) {
+	err = s.persist(ctx, "look for chunk "+name(d), func(ctx context.Context) error {
+		kept, _, err = s.hold(ctx, d)
+		return err
+	})
+	return kept, err
 }

@@ -28,16 +28,17 @@ func (s *Store) fetch(ctx context.Context, d content.Digest) ([]byte, error) {
 	var damaged uint64
 	absent := 0
 	err := s.persist(ctx, "read chunk "+name(d), func(ctx context.Context) error {
-		m, err := s.get(ctx, d)
-		switch {
-		case errors.Is(err, errAbsent):
-			if absent++; absent >= absences {
-				return fault.Errorf(fault.Park, fault.BlobMissing, "chunk %x is not in the broker", d)
+		m, err := s.get(ctx, subject.Blob(d))
+		if errors.Is(err, errAbsent) {
+			if absent++; absent < absences {
+				return err
 			}
+			m, err = s.getCopy(ctx, d)
+		}
+		if err != nil {
 			return err
-		case err != nil:
-			return err
-		case sha256.Sum256(m.Data) == d:
+		}
+		if sha256.Sum256(m.Data) == d && len(m.Data) > 0 {
 			data = m.Data
 			return nil
 		}
@@ -61,10 +62,26 @@ func (s *Store) discard(ctx context.Context, seq uint64) {
 	}
 }
 
+// getCopy gets what was put in the place of a chunk that the broker cannot read. If
+// that is not there either, and the broker counts the chunk as stored nevertheless, it
+// is marked: a damaged message can be neither given, nor removed, nor replaced.
+func (s *Store) getCopy(ctx context.Context, d content.Digest) (*nats.Msg, error) {
+	m, err := s.get(ctx, subject.BlobCopy(d))
+	if !errors.Is(err, errAbsent) {
+		return m, err
+	}
+	if old, err := s.markOf(ctx, d); err == nil && old.state != claimed && old.state != damaged {
+		if counted, err := s.present(ctx, subject.Blob(d)); err == nil && counted {
+			_, _ = s.setMark(ctx, d, damaged, 0, old) // or the next reader does
+		}
+	}
+	return nil, fault.Errorf(fault.Park, fault.BlobMissing, "chunk %x is not in the broker, or cannot be read there", d)
+}
+
 // get asks for one chunk by direct get: a request on a subject that names it, so that
 // no more than that need be permitted.
-func (s *Store) get(ctx context.Context, d content.Digest) (*nats.Msg, error) {
-	m, err := s.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: s.prefix() + "DIRECT.GET." + subject.BlobStream + "." + subject.Blob(d)})
+func (s *Store) get(ctx context.Context, subj string) (*nats.Msg, error) {
+	m, err := s.js.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: s.prefix() + "DIRECT.GET." + subject.BlobStream + "." + subj})
 	if err != nil {
 		return nil, err
 	}
@@ -103,46 +120,109 @@ func (l *listed) next() (d content.Digest, err error) {
 }
 
 // stored is a list that is itself stored in chunks.
-type stored struct{ r io.Reader }
+type stored struct {
+	pipe *pipe
+	part []content.Digest
+}
 
 func (l *stored) next() (d content.Digest, err error) {
-	_, err = io.ReadFull(l.r, d[:])
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fault.Errorf(fault.Park, fault.BlobDamaged, "the list of a blob's chunks ends within a digest")
+	if len(l.part) == 0 {
+		data, err := l.pipe.next()
+		if err != nil {
+			return d, err
+		}
+		if l.part, err = split(data); err != nil {
+			return d, err
+		}
 	}
-	return d, err
+	d, l.part = l.part[0], l.part[1:]
+	return d, nil
+}
+
+// split reads a chunk that is part of a list.
+func split(data []byte) ([]content.Digest, error) {
+	if len(data) == 0 || len(data)%sha256.Size != 0 {
+		return nil, fault.Errorf(fault.Park, fault.Invalid, "a list of chunks has a part of %d bytes, which is not a number of digests", len(data))
+	}
+	digests := make([]content.Digest, 0, len(data)/sha256.Size)
+	for ; len(data) > 0; data = data[sha256.Size:] {
+		digests = append(digests, content.Digest(data[:sha256.Size]))
+	}
+	return digests, nil
+}
+
+func checkBlob(b *content.Blob) error {
+	if b.Depth < 0 || b.Depth > MaxDepth || len(b.Chunks) > MaxInline {
+		return fault.Errorf(fault.Park, fault.Invalid, "a blob of depth %d with %d chunks is none of ours", b.Depth, len(b.Chunks))
+	}
+	return nil
 }
 
 // leaves gives the digests of the chunks that hold the bytes of b.
-func (s *Store) leaves(ctx context.Context, b *content.Blob, visit func(content.Digest)) (digests, func(), error) {
-	if b.Depth < 0 || b.Depth > MaxDepth || len(b.Chunks) > MaxInline {
-		return nil, nil, fault.Errorf(fault.Park, fault.Invalid, "a blob of depth %d with %d chunks is none of ours", b.Depth, len(b.Chunks))
+func (s *Store) leaves(ctx context.Context, b *content.Blob) (list digests, stop func(), err error) {
+	if err := checkBlob(b); err != nil {
+		return nil, nil, err
 	}
 	chunks := listed(b.Chunks)
-	var list digests = &chunks
-	var readers []*pipe
+	list = &chunks
+	var pipes []*pipe
 	for range b.Depth {
-		p := s.start(ctx, &visited{list, visit}, listAhead)
-		readers = append(readers, p)
-		list = &stored{p}
+		p := s.start(ctx, list, listAhead)
+		pipes = append(pipes, p)
+		list = &stored{pipe: p}
 	}
-	return &visited{list, visit}, func() {
-		for _, r := range readers {
-			r.stop()
+	return list, func() {
+		for _, p := range pipes {
+			p.stop()
 		}
 	}, nil
 }
 
-// visited shows each digest that passes.
-type visited struct {
-	digests
+// Walk visits every chunk of blobs: those of the lists, and those of the bytes. A
+// part of a list that several blobs share is read once.
+type Walk struct {
+	store *Store
 	visit func(content.Digest)
+	seen  map[part]bool
 }
 
-func (v *visited) next() (content.Digest, error) {
-	d, err := v.digests.next()
-	if err == nil && v.visit != nil {
-		v.visit(d)
+// part is a chunk of a list, and how deep what it lists is nested.
+type part struct {
+	digest content.Digest
+	depth  int
+}
+
+// Walk begins a walk. It is not safe for concurrent use.
+func (s *Store) Walk(visit func(content.Digest)) *Walk {
+	return &Walk{store: s, visit: visit, seen: map[part]bool{}}
+}
+
+// Blob visits the chunks of b. An error means that not all of them were.
+func (w *Walk) Blob(ctx context.Context, b *content.Blob) error {
+	if err := checkBlob(b); err != nil {
+		return err
 	}
-	return d, err
+	return w.list(ctx, b.Chunks, b.Depth)
+}
+
+func (w *Walk) list(ctx context.Context, chunks []content.Digest, depth int) error {
+	for _, d := range chunks {
+		w.visit(d)
+		if depth == 0 || w.seen[part{d, depth}] {
+			continue
+		}
+		data, err := w.store.fetch(ctx, d)
+		if err != nil {
+			return err
+		}
+		lower, err := split(data)
+		if err != nil {
+			return err
+		}
+		if err := w.list(ctx, lower, depth-1); err != nil {
+			return err
+		}
+		w.seen[part{d, depth}] = true
+	}
+	return nil
 }

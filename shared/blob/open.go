@@ -26,7 +26,7 @@ func (s *Store) Open(ctx context.Context, p *content.Payload) (io.ReadCloser, er
 		return io.NopCloser(bytes.NewReader(p.Inline)), nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	chunks, stop, err := s.leaves(ctx, p.Blob, nil)
+	chunks, stop, err := s.leaves(ctx, p.Blob)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -84,7 +84,7 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// pipe reads chunks ahead and yields their bytes in order.
+// pipe reads chunks ahead and yields them in order.
 type pipe struct {
 	queue   chan *chunk
 	current []byte
@@ -111,27 +111,26 @@ func (s *Store) start(ctx context.Context, list digests, ahead int) *pipe {
 	return p
 }
 
+// fill ends the queue with what ended it, io.EOF after the last chunk of the list.
 func (s *Store) fill(ctx context.Context, p *pipe, list digests) {
-	defer close(p.queue)
 	var last *chunk
 	for {
 		d, err := list.next()
-		if errors.Is(err, io.EOF) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			p.end(ctx, err)
 			return
 		}
 		c := last
-		if err != nil || last == nil || last.digest != d {
-			c = &chunk{digest: d, err: err, done: make(chan struct{})}
-		}
-		if err != nil {
-			close(c.done)
+		if last == nil || last.digest != d {
+			c = &chunk{digest: d, done: make(chan struct{})}
 		}
 		select {
 		case p.queue <- c:
 		case <-ctx.Done():
-			return
-		}
-		if err != nil {
+			p.end(ctx, ctx.Err())
 			return
 		}
 		if c != last {
@@ -144,19 +143,40 @@ func (s *Store) fill(ctx context.Context, p *pipe, list digests) {
 	}
 }
 
+// end is the last that comes into the queue. A queue that is closed without it was
+// cancelled while it was full.
+func (p *pipe) end(ctx context.Context, err error) {
+	defer close(p.queue)
+	c := &chunk{done: make(chan struct{}), err: err}
+	close(c.done)
+	select {
+	case p.queue <- c:
+	case <-ctx.Done():
+	}
+}
+
+// next gives the next chunk.
+func (p *pipe) next() ([]byte, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	c, ok := <-p.queue
+	if !ok {
+		p.err = context.Canceled
+		return nil, p.err
+	}
+	<-c.done
+	p.err = c.err
+	return c.data, c.err
+}
+
 // Read has the form of io.Reader.
 func (p *pipe) Read(b []byte) (int, error) {
 	for len(p.current) == 0 {
-		if p.err != nil {
-			return 0, p.err
+		var err error
+		if p.current, err = p.next(); err != nil {
+			return 0, err
 		}
-		c, ok := <-p.queue
-		if !ok {
-			p.err = io.EOF
-			continue
-		}
-		<-c.done
-		p.current, p.err = c.data, c.err
 	}
 	n := copy(b, p.current)
 	p.current = p.current[n:]

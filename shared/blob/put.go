@@ -5,17 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/content"
-	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
 
@@ -30,21 +29,21 @@ type Result struct {
 	// Blob lists no chunks when there were no bytes at all.
 	Blob *content.Blob
 
-	began   time.Time
-	found   []content.Digest // were there before
-	written []content.Digest
+	began  time.Time
+	chunks []content.Digest // all of them, lists too
 }
 
 // Put stores what r yields and describes it. Chunks of which known says that they
-// are stored are not sent; known may be nil and may be wrong, because Confirm looks
-// after it. Memory does not grow with the size but for 32 bytes a chunk.
+// are stored are looked for and sent only when they are not; known may be nil. Memory
+// does not grow with the size but for 64 bytes a chunk.
 //
 // Everything is on the broker's disk when it returns. Errors of r come back as they
 // are; those of the broker are faults of the whole site: BrokerFull, BrokerDown.
 func (s *Store) Put(ctx context.Context, r io.Reader, known func(content.Digest) bool) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	p := &putter{Store: s, known: known, seen: map[content.Digest]bool{}}
+	defer p.wg.Wait()
+	defer cancel()
 	res := Result{began: time.Now(), Blob: &content.Blob{}}
 	total := sha256.New()
 	chunks, size, err := p.cut(ctx, r, total)
@@ -58,7 +57,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader, known func(content.Digest)
 		}
 		res.Blob.Depth++
 	}
-	res.Blob.Chunks, res.found, res.written = chunks, p.found, p.written
+	res.Blob.Chunks, res.chunks = chunks, p.chunks
 	return res, nil
 }
 
@@ -78,35 +77,34 @@ type putter struct {
 	known func(content.Digest) bool
 	seen  map[content.Digest]bool
 
-	ring []slot
+	ring [putWindow]slot
 	next int
+	wg   sync.WaitGroup
 
-	found, written []content.Digest
+	chunks []content.Digest
 }
 
-// slot is a chunk on its way. future is nil when there is nothing to wait for.
+// slot is a chunk on its way. done is nil when there is nothing to wait for.
 type slot struct {
 	buf    []byte
 	n      int
 	digest content.Digest
-	future jetstream.PubAckFuture
-	err    error // of sending
-	sent   bool
+	done   chan error
 }
 
 // cut stores what r yields, and gives the digests of the chunks in order.
 func (p *putter) cut(ctx context.Context, r io.Reader, total hash.Hash) (chunks []content.Digest, size int64, err error) {
 	var last *slot
-	for {
-		sl, err := p.free(ctx, last)
+	for ended := false; !ended; {
+		sl, err := p.free(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		n, err := io.ReadFull(r, sl.buf)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		n, err := fill(r, sl.buf)
+		ended = err == io.EOF //nolint:errorlint // an error around io.EOF is not the end
+		if err != nil && !ended {
 			return nil, 0, err
 		}
-		ended := err != nil
 		if n == 0 {
 			break
 		}
@@ -114,37 +112,61 @@ func (p *putter) cut(ctx context.Context, r io.Reader, total hash.Hash) (chunks 
 			total.Write(sl.buf[:n])
 		}
 		size += int64(n)
-		if last != nil && bytes.Equal(last.buf[:last.n], sl.buf[:n]) {
-			chunks = append(chunks, last.digest)
-		} else {
+		if last == nil || !bytes.Equal(last.buf[:last.n], sl.buf[:n]) {
 			sl.n, sl.digest = n, sha256.Sum256(sl.buf[:n])
-			chunks = append(chunks, sl.digest)
 			p.send(ctx, sl)
 			last = sl
 			p.next++
 		}
-		if ended {
-			break
-		}
+		chunks = append(chunks, last.digest)
 	}
-	return chunks, size, p.settleAll(ctx)
+	return chunks, size, p.settleAll()
 }
 
-// free gives a buffer that nobody needs any more. The one of the last chunk is kept
-// for comparison: a ring has at least two.
-func (p *putter) free(ctx context.Context, last *slot) (*slot, error) {
-	i := p.next % putWindow
-	if i == len(p.ring) {
-		p.ring = append(p.ring, slot{})
+// fill reads until buf is full or r ends. Unlike io.ReadFull it does not take a
+// reader's own io.ErrUnexpectedEOF, which tells of bytes that are missing, for an end.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
 	}
-	sl := &p.ring[i]
+	return n, err
+}
+
+// free gives a buffer that nobody needs any more. That of the last chunk is not among
+// them, because the ring has more than one.
+func (p *putter) free(ctx context.Context) (*slot, error) {
+	sl := &p.ring[p.next%putWindow]
 	if sl.buf == nil {
 		sl.buf = make([]byte, p.chunk)
 	}
-	return sl, p.settle(ctx, sl)
+	if err := sl.settle(); err != nil {
+		return nil, err
+	}
+	return sl, ctx.Err()
 }
 
-// send brings a chunk on its way, unless it is stored as far as anybody knows.
+// settle waits until a chunk is stored.
+func (sl *slot) settle() error {
+	if sl.done == nil {
+		return nil
+	}
+	err := <-sl.done
+	sl.done = nil
+	return err
+}
+
+func (p *putter) settleAll() error {
+	for i := range p.ring {
+		if err := p.ring[i].settle(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send brings a chunk on its way, unless this Put has done so before.
 func (p *putter) send(ctx context.Context, sl *slot) {
 	if p.seen[sl.digest] {
 		return
@@ -152,76 +174,47 @@ func (p *putter) send(ctx context.Context, sl *slot) {
 	if len(p.seen) < maxSeen {
 		p.seen[sl.digest] = true
 	}
-	if p.known != nil && p.known(sl.digest) {
-		p.found = append(p.found, sl.digest)
-		return
-	}
-	sl.sent = true
-	sl.future, sl.err = p.publish(sl)
+	p.chunks = append(p.chunks, sl.digest)
+	known := p.known != nil && p.known(sl.digest)
+	done := make(chan error, 1)
+	sl.done = done
+	d, data := sl.digest, sl.buf[:sl.n]
+	p.wg.Go(func() { done <- p.keep(ctx, d, data, known) })
 }
 
-func (p *putter) publish(sl *slot) (jetstream.PubAckFuture, error) {
-	nc := p.js.Conn()
-	if !nc.IsConnected() {
-		return nil, nats.ErrDisconnected
+// keep makes sure that a chunk is stored, and that no collector is about to remove it.
+func (s *Store) keep(ctx context.Context, d content.Digest, data []byte, known bool) error {
+	subj := subject.Blob(d)
+	holds := func(ctx context.Context) (bool, error) {
+		kept, at, err := s.hold(ctx, d)
+		if err == nil {
+			subj = at
+		}
+		return kept, err
 	}
-	m := &nats.Msg{Subject: subject.Blob(sl.digest), Data: sl.buf[:sl.n]}
-	return p.js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0), jetstream.WithStallWait(p.wait))
-}
-
-func (p *putter) settleAll(ctx context.Context) error {
-	for i := range p.ring {
-		if err := p.settle(ctx, &p.ring[i]); err != nil {
+	return s.persist(ctx, "store chunk "+name(d), func(ctx context.Context) error {
+		if known {
+			if kept, err := holds(ctx); kept || err != nil {
+				return err
+			}
+			known = false
+		}
+		_, refusal := s.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: data}, jetstream.WithRetryAttempts(0))
+		if !isFull(refusal) {
+			return refusal
+		}
+		// It may be refused for want of room, or because it is there already.
+		if kept, err := holds(ctx); kept || err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// settle waits until a chunk is stored, and sends it again where that is not known.
-func (p *putter) settle(ctx context.Context, sl *slot) error {
-	if !sl.sent {
-		return nil
-	}
-	first := true
-	err := p.persist(ctx, "store chunk "+name(sl.digest), func(ctx context.Context) error {
-		if !first {
-			sl.future, sl.err = p.publish(sl)
+		if isRepeat(refusal) {
+			return errors.New("the chunk was removed just now, or cannot be read")
 		}
-		first = false
-		return p.outcome(ctx, sl)
+		return refusal
 	})
-	sl.sent, sl.future, sl.err = false, nil, nil
-	return err
 }
 
-func (p *putter) outcome(ctx context.Context, sl *slot) error {
-	if sl.err != nil {
-		return sl.err
-	}
-	select {
-	case <-sl.future.Ok():
-		p.written = append(p.written, sl.digest)
-		return nil
-	case err := <-sl.future.Err():
-		return p.refused(ctx, sl, err)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// refused looks at what the broker has against a chunk. A chunk that it has already
-// may be refused for that, or because the store is full.
-func (p *putter) refused(ctx context.Context, sl *slot, err error) error {
+func isRepeat(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok || !isFull(api) {
-		return err
-	}
-	if !strings.Contains(api.Description, "per subject") {
-		if found, missing := p.has(ctx, sl.digest); missing != nil || !found {
-			return fault.OfSite(fault.Retry, fault.BrokerFull, fmt.Errorf("the broker has no room for blobs: %w", err))
-		}
-	}
-	p.found = append(p.found, sl.digest)
-	return nil
+	return ok && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject")
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -55,7 +56,7 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 		return err
 	}
 	defer it.Stop()
-	return drain(ctx, it, last, each)
+	return drain(ctx, c, it, last, each)
 }
 
 // lastOf gives the sequence of the last message that is to be read, 0 when there is none.
@@ -76,11 +77,21 @@ func lastOf(ctx context.Context, s jetstream.Stream, subjects string) (uint64, e
 	return m.Sequence, nil
 }
 
+// lull is how long nothing may come before drain asks whether anything will.
+const lull = time.Second
+
 // drain reads up to the sequence last, or until nothing is pending: the last
 // message may have been replaced meanwhile.
-func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each func(jetstream.Msg) error) error {
+func drain(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, last uint64, each func(jetstream.Msg) error) error {
+	var read jetstream.MsgMetadata
 	for {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		m, err := next(ctx, it)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			if ended, err := isDrained(ctx, c, read); ended || err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -88,6 +99,7 @@ func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each 
 		if err != nil {
 			return err
 		}
+		read = *meta
 		if !subject.IsLease(m.Subject()) {
 			if err := each(m); err != nil {
 				return err
@@ -97,6 +109,27 @@ func drain(ctx context.Context, it jetstream.MessagesContext, last uint64, each 
 			return nil
 		}
 	}
+}
+
+func next(ctx context.Context, it jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, lull)
+	defer cancel()
+	return it.Next(jetstream.NextContext(ctx))
+}
+
+// isDrained tells whether all that was left has been removed meanwhile: then no
+// message comes to say that it is the last. read is the last that came; the consumer
+// may be another since, which has delivered nothing yet.
+func isDrained(ctx context.Context, c jetstream.Consumer, read jetstream.MsgMetadata) (bool, error) {
+	info, err := c.Info(ctx)
+	if err != nil {
+		return false, err
+	}
+	came := uint64(0)
+	if info.Name == read.Consumer {
+		came = read.Sequence.Consumer
+	}
+	return info.NumPending == 0 && info.Delivered.Consumer == came, nil
 }
 
 // Heads calls each for the head of every change in a log. A message whose headers

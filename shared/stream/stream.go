@@ -100,3 +100,11 @@ func Blobs(opts ...Option) jetstream.StreamConfig {
 	c.AllowMsgTTL, c.AllowAtomicPublish = false, false
 	return c
 }
+
+// BlobMarks keeps what collectors mean to do with chunks. It is read at its leader,
+// never at a replica: who has read that there is no mark relies on it.
+func BlobMarks(opts ...Option) jetstream.StreamConfig {
+	c := newest(subject.BlobMarkStream, "chunks that nothing refers to, about to be removed", subject.BlobMarkSubjects, opts)
+	c.AllowDirect, c.AllowMsgTTL = false, false
+	return c
+}

@@ -15,7 +15,7 @@ import (
 
 func all() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
-		stream.Export("hq"), stream.Import("public"), stream.Ledger("paris"), stream.Errors(), stream.Replay(), stream.Blobs(),
+		stream.Export("hq"), stream.Import("public"), stream.Ledger("paris"), stream.Errors(), stream.Replay(), stream.Blobs(), stream.BlobMarks(),
 	}
 }
 
@@ -37,7 +37,7 @@ func TestEnsureIsIdempotentAndConcurrent(t *testing.T) {
 		}
 		have := s.CachedInfo().Config
 		if have.MaxMsgsPerSubject != 1 || have.Discard != jetstream.DiscardNew || have.Storage != jetstream.FileStorage ||
-			!have.AllowDirect || have.MaxConsumers <= 0 || have.Replicas != 1 {
+			have.AllowDirect == (c.Name == subject.BlobMarkStream) || have.MaxConsumers <= 0 || have.Replicas != 1 {
 			t.Errorf("%s: %+v", c.Name, have)
 		}
 	}

@@ -24,6 +24,8 @@ const (
 	ControlStream = "CONTROL"
 	// BlobStream keeps the chunks of large payloads, one message each.
 	BlobStream = "BLOBS"
+	// BlobMarkStream keeps which chunks are about to be removed.
+	BlobMarkStream = "BLOBS_MARKS"
 )
 
 // ExportStream keeps the newest change of each object of a source site.
@@ -31,6 +33,11 @@ func ExportStream(site string) string { return exportStream + site }
 
 // ImportStream keeps the newest change of each object of a channel.
 func ImportStream(channel string) string { return importStream + channel }
+
+// IsLog tells whether a stream is the log of a source or of a channel.
+func IsLog(stream string) bool {
+	return strings.HasPrefix(stream, exportStream) || strings.HasPrefix(stream, importStream)
+}
 
 // LedgerStream keeps, per object, what has taken effect on a receiving site.
 func LedgerStream(site string) string { return ledgerStream + site }
@@ -48,6 +55,8 @@ const (
 	exportLease     = "synchro.EXPORT.LEASE."
 	importLease     = "synchro.IMPORT.LEASE."
 	blobChunk       = "synchro.BLOB."
+	blobCopy        = "-copy"
+	blobMark        = "synchro.BLOB_MARK."
 	statusOf        = "synchro.STATUS."
 	reconcileOf     = "synchro.RECONCILE."
 	controlPause    = "synchro.CONTROL.PAUSE."
@@ -105,6 +114,11 @@ func IsLease(subj string) bool {
 	return strings.HasPrefix(subj, exportLease) || strings.HasPrefix(subj, importLease)
 }
 
+// IsChange tells whether a message of a log is a change.
+func IsChange(subj string) bool {
+	return strings.HasPrefix(subj, exportToProcess) || strings.HasPrefix(subj, importToProcess)
+}
+
 // ImportReplay asks a site to try an object again, in ReplayStream.
 func ImportReplay(site, uid string) string { return importReplay + site + "." + Token(uid) }
 
@@ -120,9 +134,24 @@ func ExportReplayAll(site string) string { return exportReplay + site + "." + al
 // Blob keeps one chunk, in BlobStream, under the digest of its bytes.
 func Blob(digest [sha256.Size]byte) string { return blobChunk + hex.EncodeToString(digest[:]) }
 
-// BlobDigest reads what Blob wrote.
+// BlobDigest reads what Blob or BlobCopy wrote.
 func BlobDigest(name string) (digest [sha256.Size]byte, ok bool) {
-	text, found := strings.CutPrefix(name, blobChunk)
+	return digestAfter(blobChunk, strings.TrimSuffix(name, blobCopy))
+}
+
+// BlobCopy keeps a chunk whose message under Blob the broker cannot read any more.
+func BlobCopy(digest [sha256.Size]byte) string { return Blob(digest) + blobCopy }
+
+// BlobMark keeps, in BlobMarkStream, what a collector means to do with a chunk.
+func BlobMark(digest [sha256.Size]byte) string { return blobMark + hex.EncodeToString(digest[:]) }
+
+// BlobMarkDigest reads what BlobMark wrote.
+func BlobMarkDigest(name string) (digest [sha256.Size]byte, ok bool) {
+	return digestAfter(blobMark, name)
+}
+
+func digestAfter(prefix, name string) (digest [sha256.Size]byte, ok bool) {
+	text, found := strings.CutPrefix(name, prefix)
 	if !found || len(text) != hex.EncodedLen(len(digest)) {
 		return digest, false
 	}
@@ -148,11 +177,11 @@ func Reconcile(role, name string) string { return reconcileOf + role + "." + nam
 
 // Subjects that streams are made with.
 var (
-	ErrorSubjects  = []string{exportError + ">", importError + ">"}
-	ReplaySubjects = []string{importReplay + ">", exportReplay + ">"}
-	BlobSubjects   = []string{blobChunk + all}
-
-	ControlSubjects = []string{controlPause + all, controlGuard + all}
+	ErrorSubjects    = []string{exportError + ">", importError + ">"}
+	ReplaySubjects   = []string{importReplay + ">", exportReplay + ">"}
+	BlobSubjects     = []string{blobChunk + all}
+	BlobMarkSubjects = []string{blobMark + all}
+	ControlSubjects  = []string{controlPause + all, controlGuard + all}
 )
 
 // RelayConsumer is the durable consumer of a channel's relay on an ExportStream.
