@@ -36,7 +36,7 @@ const patience = 20 * time.Second
 
 // world is a broker with the log of one channel, and a site in memory that receives it.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	log  *publish.Publisher
@@ -49,7 +49,7 @@ type world struct {
 	applied []string // paths, in order
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	nc := brokertest.Conn(t)
 	w := &world{
@@ -135,11 +135,12 @@ func (w *world) importer(change ...func(*Options)) *Importer {
 // settle imports everything that is there, with an importer of its own.
 func (w *world) settle(change ...func(*Options)) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*patience)
 	defer cancel()
 	ended := make(chan struct{})
 	close(ended)
 	w.must(w.importer(change...).Settle(ctx, ended))
+	w.must(ctx.Err())
 }
 
 // start runs an importer until the test ends or stop is called.
