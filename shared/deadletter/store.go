@@ -76,3 +76,13 @@ func (s *Store) Envelope(ctx context.Context, e *Entry) ([]byte, error) {
 	}
 	return m.Data, nil
 }
+
+// Of gives the failure of an object at a receiving site, open or closed, nil when there is
+// none.
+func (s *Store) Of(ctx context.Context, site, uid string) (*Entry, error) {
+	m, err := changelog.Newest(ctx, s.js, subject.ErrorStream, subject.ImportError(site, uid))
+	if m == nil || err != nil {
+		return nil, err
+	}
+	return Parse(m.Header)
+}

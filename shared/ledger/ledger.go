@@ -85,3 +85,16 @@ func Load(ctx context.Context, js jetstream.JetStream, site string, each func(*E
 		return nil
 	})
 }
+
+// Get gives the line of one object, nil when there is none.
+func Get(ctx context.Context, js jetstream.JetStream, site, uid string) (*Entry, error) {
+	m, err := changelog.Newest(ctx, js, subject.LedgerStream(site), subject.ImportDone(site, uid))
+	if m == nil || err != nil {
+		return nil, err
+	}
+	e := new(Entry)
+	if err := msgpack.Unmarshal(m.Data, e); err != nil {
+		return nil, fmt.Errorf("the ledger entry of %s at %s: %w", uid, site, err)
+	}
+	return e, nil
+}
