@@ -12,6 +12,7 @@ import (
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
 
@@ -30,6 +31,7 @@ func (e *Exporter) capture(ctx context.Context, s *step, hasOld bool) captured {
 	c := captured{step: s}
 	if s.removed {
 		c.payloads = []content.Payload{removal(s)}
+		c.err = e.proveGone(ctx, s)
 		return c
 	}
 	snap, err := e.Source.Read(ctx, s.item)
@@ -43,6 +45,19 @@ func (e *Exporter) capture(ctx context.Context, s *step, hasOld bool) captured {
 		c.err = err
 	}
 	return c
+}
+
+// proveGone asks a source that can tell whether what its listing lacks is really gone.
+func (e *Exporter) proveGone(ctx context.Context, s *step) error {
+	p, ok := e.Source.(content.Prover)
+	if !ok {
+		return nil
+	}
+	gone, err := p.Gone(ctx, s.uid, s.path)
+	if err == nil && !gone {
+		err = fault.Errorf(fault.Retry, fault.Unsettled, "%q is not listed, and the site has it", s.path)
+	}
+	return err
 }
 
 func removal(s *step) content.Payload {

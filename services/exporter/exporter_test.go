@@ -358,3 +358,24 @@ func cut(line string) (name, kind string, ok bool) {
 	_, err := fmt.Sscanf(line, "%s %s", &name, &kind)
 	return name, kind, err == nil
 }
+
+// prover is a source that says of some objects that they are not gone.
+type prover struct {
+	content.Source
+	there map[string]bool
+}
+
+func (p *prover) Gone(_ context.Context, _, path string) (bool, error) { return !p.there[path], nil }
+
+func TestWhatASourceStillHasIsNotRemovedThoughItIsNotListed(t *testing.T) {
+	w := newWorld(t)
+	w.fill(3)
+	w.settle()
+	p := &prover{Source: w.site, there: map[string]bool{"pages/0": true}}
+	w.must(w.site.Remove("pages/0"))
+	w.must(w.site.Remove("pages/1"))
+	careful := func(o *Options) { o.Source = p }
+	w.wantPublished(1, careful)
+	p.there = nil
+	w.wantPublished(1, careful)
+}

@@ -30,7 +30,10 @@ type task struct {
 	// fingerprint is that of the object on the site after it was applied.
 	fingerprint string
 	// aside marks a move out of the way; the ledger keeps the version it had.
-	aside    bool
+	aside bool
+	// repeat marks a change that is in effect and is applied once more, because an object
+	// that it refers to has come.
+	repeat   bool
 	attempts int
 	locks    []string
 	turn     *schedule.Task[*task]
@@ -58,6 +61,10 @@ func (s *session) admit(ctx context.Context, channel string, c *content.Change, 
 func (a *admission) take(c *content.Change, ack func()) error {
 	uid := c.Object.UID
 	if c.Version <= a.versionOf(uid) && uid != a.again {
+		if e, ok := a.actual.Get(uid); ok && len(e.Missing) > 0 && a.failed[uid] != nil && a.sameVersion(c, e.Version) && a.newest[uid] == nil {
+			a.repeat(c, a.channel, []func(){ack})
+			return nil
+		}
 		return a.superseded(a.ctx, uid, ack)
 	}
 	if queued := a.newest[uid]; queued != nil && queued.change.Version >= c.Version {

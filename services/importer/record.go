@@ -15,7 +15,7 @@ import (
 func (s *session) succeed(ctx context.Context, r result) error {
 	s.resume()
 	t := r.task
-	e := s.entry(t)
+	e := s.entry(t, r.op.Note)
 	m, err := ledger.Message(s.Site, e, s.Tombstones)
 	if err != nil {
 		return err
@@ -38,11 +38,16 @@ func (s *session) succeed(ctx context.Context, r result) error {
 	if t.aside {
 		return nil
 	}
-	s.landed(r.op.To, t.change)
-	return s.release(ctx, t.uid())
+	if !t.repeat {
+		s.landed(r.op.To, t.change)
+	}
+	if err := s.release(ctx, t.uid()); err != nil || !e.Live() {
+		return err
+	}
+	return s.arrived(ctx, t.uid())
 }
 
-func (s *session) entry(t *task) *ledger.Entry {
+func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 	c := t.change
 	e := &ledger.Entry{
 		UID: c.Object.UID, Parent: t.place.Parent, Name: t.place.Name, Type: c.Object.Type, Kind: c.Kind,
@@ -51,6 +56,9 @@ func (s *session) entry(t *task) *ledger.Entry {
 	}
 	if t.aside {
 		e.Version = s.versionOf(e.UID)
+	}
+	if note != nil && e.Live() {
+		e.Note, e.Missing = note.State, note.Missing
 	}
 	return e
 }

@@ -43,6 +43,7 @@ type session struct {
 	plan       *plan
 	tasks      *schedule.Scheduler[*task]
 	newest     map[string]*task // by uid, the newest that is queued
+	lacking    lacking
 	failed     map[string]*deadletter.Entry
 	waiting    map[string]map[string]string // uid to the uids that wait for it, and their channels
 
@@ -108,7 +109,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 func newSession(i *Importer) *session {
 	s := &session{
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{},
-		tasks: schedule.New[*task](), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
+		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
@@ -139,6 +140,7 @@ func (s *session) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.lackedBefore()
 	entries, err := s.dead.OfImport(ctx, s.Site)
 	for _, e := range entries {
 		s.recallFailure(&e)
@@ -147,6 +149,7 @@ func (s *session) read(ctx context.Context) error {
 }
 
 func (s *session) recall(e *ledger.Entry) {
+	s.lack(e)
 	if e.Live() {
 		delete(s.tombstones, e.UID)
 		s.actual.Put(e.UID, tree.Place{Parent: e.Parent, Name: e.Name}, e)
@@ -227,7 +230,7 @@ func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) err
 			if s.NC.Stats().Reconnects != s.reconnects {
 				return errReconnected
 			}
-			if err := s.tryAgain(hard); err != nil {
+			if err := errors.Join(s.tryAgain(hard), s.healRest(hard)); err != nil {
 				return err
 			}
 			if upstream != nil && s.paused.on && time.Since(s.paused.since) > pauseLimit {
@@ -262,7 +265,7 @@ func (s *session) roomFor() <-chan delivery {
 
 // idle tells whether nothing is here.
 func (s *session) idle() bool {
-	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0
+	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0 && len(s.lacking.ready) == 0
 }
 
 // left asks the broker whether anything is on its way to the site.

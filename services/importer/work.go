@@ -89,7 +89,7 @@ func (s *session) next() *task {
 // another turn because something above it did not go as planned.
 func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error) {
 	uid := t.uid()
-	if t.change.Version <= s.versionOf(uid) && !t.again {
+	if v := s.versionOf(uid); (t.change.Version < v || t.change.Version == v && !t.repeat) && !t.again {
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.supersededAll(ctx, t) })
 	}
 	from, _ := s.actual.Path(uid)
@@ -141,10 +141,14 @@ func (s *session) leave(_ context.Context, t *task, otherwise func() error) erro
 
 func (s *session) operation(t *task, from, to string) content.Op {
 	old, had := s.actual.Get(t.uid())
+	note := &content.Note{}
+	if had {
+		note.State, note.Missing = old.Note, old.Missing
+	}
 	return content.Op{
 		Change: t.change, From: from, To: to,
-		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again,
-		Applied:   func(fingerprint string) { t.fingerprint = fingerprint },
+		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again, Note: note,
+		Applied: func(fingerprint string) { t.fingerprint = fingerprint },
 		Open: func(ctx context.Context, p *content.Payload) (io.ReadCloser, error) {
 			return s.blobs.Open(ctx, p)
 		},

@@ -75,6 +75,24 @@ type Source interface {
 	io.Closer
 }
 
+// Prover is a source that can be asked about one object. Before an object is taken for
+// removed because a listing lacks it, such a source is asked.
+type Prover interface {
+	// Gone tells whether the object is not on the site any more, or not to be carried.
+	// False and an error both mean that it is not to be taken for removed.
+	Gone(ctx context.Context, uid, path string) (bool, error)
+}
+
+// Note is what a target wants to know again of an object the next time. The importer
+// keeps it in the site's ledger.
+type Note struct {
+	// State is how the target left the object, in words of its own.
+	State string
+	// Missing are UIDs of objects that the change refers to and that the site had not.
+	// When one of them has come, the change is applied once more.
+	Missing []string
+}
+
 // Op is one change as a target is to carry it out.
 type Op struct {
 	Change *Change
@@ -86,6 +104,9 @@ type Op struct {
 	// SameBytes says that the payloads other than PluginContent are those that the
 	// target has already, so that they need not be read or written.
 	SameBytes bool
+	// Note is what the target noted the last time; it puts there what is to be kept
+	// when the op succeeds. Nil when nobody keeps it.
+	Note *Note
 	// Open gives the bytes of one payload of Change. They are verified while they
 	// are read: a wrong digest is an error from Read before or at the end, so a
 	// target makes nothing visible before it has seen io.EOF. The caller closes.

@@ -37,6 +37,10 @@ type Entry struct {
 	// Fingerprint is that of the object on the site when it was applied, where the
 	// driver knows it.
 	Fingerprint string `msgpack:"fingerprint,omitempty"`
+	// Note is what the target wants to know again, and Missing are the UIDs that the
+	// object refers to and that the site has not.
+	Note    string   `msgpack:"note,omitempty"`
+	Missing []string `msgpack:"missing,omitempty"`
 	// Discarded is the version that somebody gave up, when that is Version: the site has
 	// an older state of the object, or, with Kind Removed, none.
 	Discarded version.Version `msgpack:"discarded,omitempty"`
