@@ -23,10 +23,11 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 	if err != nil {
 		return nil, err
 	}
+	rescan, lookAgain := s.Rescan()
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
 		Control: env.Control, MaxRemovals: s.MaxRemovals.Of,
-		Rescan: time.Duration(s.Folder.Rescan), LookAgain: time.Duration(s.Folder.Settle),
+		Rescan: rescan, LookAgain: lookAgain,
 		Reconcile: time.Duration(env.Config.Reconcile), Tombstones: time.Duration(env.Config.Tombstones),
 		Host: service.Host(), Software: service.Software(),
 	})

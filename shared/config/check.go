@@ -23,6 +23,9 @@ func (c *Config) resolve(dir string) {
 		if s.Folder != nil {
 			paths = append(paths, &s.Folder.Path, &s.Folder.Staging, &s.Folder.Writes)
 		}
+		if s.Plone != nil {
+			paths = append(paths, s.Plone.paths()...)
+		}
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -73,8 +76,12 @@ func (p *parser) checkSite(key, name string, s Site) {
 		p.add(key, "is not a usable name: want 1 to 32 of a-z, 0-9 and -")
 	}
 	switch {
-	case s.Folder == nil:
-		p.add(key, "has no driver; this version has: folder")
+	case s.Folder == nil && s.Plone == nil:
+		p.add(key, "has no driver; this version has: folder, plone")
+	case s.Folder != nil && s.Plone != nil:
+		p.add(key, "has two drivers; keep one")
+	case s.Plone != nil:
+		p.checkPlone(key+".plone", s.Plone)
 	case s.Folder.Path == "":
 		p.add(key+".folder.path", "is missing")
 	}

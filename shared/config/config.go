@@ -55,6 +55,7 @@ type TLS struct {
 // Site is one named instance with its driver.
 type Site struct {
 	Folder *Folder `yaml:"folder"`
+	Plone  *Plone  `yaml:"plone"`
 
 	// Workers is how many calls of the driver may run at the same time.
 	Workers int `yaml:"workers"`
@@ -140,8 +141,20 @@ func (c *Config) setDefaults() {
 			setDefault(&s.Folder.Settle, Duration(DefaultSettle))
 			setDefault(&s.Folder.Rescan, Duration(DefaultRescan))
 		}
+		if s.Plone != nil {
+			s.Plone.setDefaults()
+		}
 		c.Sites[name] = s
 	}
+}
+
+// Rescan is the time between scans that nothing wakes earlier, and Settle how soon to
+// look again at what was being written.
+func (s Site) Rescan() (rescan, settle time.Duration) {
+	if s.Plone != nil {
+		return time.Duration(s.Plone.Rescan), PloneSettle
+	}
+	return time.Duration(s.Folder.Rescan), time.Duration(s.Folder.Settle)
 }
 
 // Sources gives the names of the sites that some channel takes content from, in order.

@@ -30,7 +30,7 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 	}
 	c := Config{
 		Broker:   Broker{Embedded: &Embedded{}},
-		Sites:    map[string]Site{"NAME": {Folder: &Folder{}}},
+		Sites:    map[string]Site{"NAME": {Folder: &Folder{}, Plone: &Plone{}}},
 		Channels: map[string]Channel{"NAME": {}},
 	}
 	c.setDefaults()
@@ -67,6 +67,9 @@ func leaves(v reflect.Value, key string, found map[string]reflect.Value) {
 	case reflect.Pointer:
 		leaves(v.Elem(), key, found)
 	case reflect.Map:
+		if v.Len() == 0 {
+			found[key] = v
+		}
 		for _, name := range v.MapKeys() {
 			leaves(v.MapIndex(name), key+"."+name.String(), found)
 		}

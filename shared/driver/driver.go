@@ -12,6 +12,7 @@ import (
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/driver/folder"
+	"synchro.example/shared/driver/plone"
 	"synchro.example/shared/fault"
 )
 
@@ -19,6 +20,9 @@ import (
 // the start a missing folder is a mistake, later it is an outage. Errors are faults
 // of class Stop.
 func Check(name string, s config.Site) error {
+	if s.Plone != nil {
+		return nil // the files of the account are read when the site is opened
+	}
 	if err := checkFolder(s.Folder.Path); err != nil {
 		return fault.New(fault.Stop, fault.Misconfigured, fmt.Errorf("sites.%s.folder.path: %w", name, err))
 	}
@@ -40,12 +44,18 @@ func checkFolder(path string) error {
 
 // OpenSource opens a site that content comes from.
 func OpenSource(name string, s config.Site, log *slog.Logger) (content.Source, error) {
+	if s.Plone != nil {
+		return plone.OpenSource(ploneOptions(name, s.Plone, log))
+	}
 	return folder.OpenSource(folderOptions(name, s, log))
 }
 
 // OpenTarget opens a site that content goes to. owner names whose it is to write to: a
 // process that hangs and has the same owner loses it.
 func OpenTarget(name string, s config.Site, owner string, log *slog.Logger) (content.Target, error) {
+	if s.Plone != nil {
+		return plone.OpenTarget(ploneOptions(name, s.Plone, log))
+	}
 	o := folderOptions(name, s, log)
 	o.Owner = owner
 	return folder.OpenTarget(o)
@@ -57,4 +67,16 @@ func folderOptions(name string, s config.Site, log *slog.Logger) folder.Options 
 		Path: f.Path, Staging: f.Staging, Settle: time.Duration(f.Settle), Writes: f.Writes,
 		Log: log.With("site", name),
 	}
+}
+
+func ploneOptions(name string, p *config.Plone, log *slog.Logger) plone.Options {
+	o := plone.Options{
+		URL: p.URL, User: p.User, PasswordFile: p.PasswordFile, TokenFile: p.TokenFile, CA: p.CA, Insecure: p.Insecure,
+		Timeout: time.Duration(p.Timeout), Poll: time.Duration(p.Poll), Sweep: time.Duration(p.Sweep),
+		Scope: plone.Scope(p.Scope), Drift: plone.Drift(p.Drift), Omit: p.Omit, Workflow: p.Workflow, Log: log.With("site", name),
+	}
+	for path, do := range p.DriftAt {
+		o.DriftRules = append(o.DriftRules, plone.DriftRule{Path: path, Do: plone.Drift(do)})
+	}
+	return o
 }

@@ -54,6 +54,12 @@ const (
 	BadExpression Code = "bad-expression"
 	Guarded       Code = "guarded"
 	Paused        Code = "paused"
+	Locked        Code = "locked"
+	Conflict      Code = "conflict"
+	Refused       Code = "refused"
+	DuplicateUID  Code = "duplicate-uid"
+	LocalEdit     Code = "local-edit"
+	NotArrived    Code = "not-arrived"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -63,7 +69,7 @@ var advice = map[Code]string{
 	Vanished:      "The object went away while it was read; the next scan sends its removal.",
 	TargetDown:    "Bring the target back; the site goes on by itself.",
 	TargetMissing: "Mount or create the receiving folder; the site goes on by itself.",
-	SourceMissing: "Mount or create the source folder; nothing is removed meanwhile.",
+	SourceMissing: "Bring the source back: mount its folder, start its server; nothing is removed meanwhile.",
 	DiskFull:      "Make room on the target's disk; the site goes on by itself.",
 	Permission:    "Give the service's account the right to do this, then replay.",
 	NotEmpty:      "The folder holds files that did not come through Synchro; move them away, then replay.",
@@ -80,6 +86,12 @@ var advice = map[Code]string{
 	BrokerDown:    "Bring the broker back; work goes on by itself.",
 	BrokerFull:    "Raise the broker's limits or free space; work goes on by itself.",
 	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
+	Locked:        "Somebody edits the object on the site; it is tried again, replay when the lock is gone.",
+	Conflict:      "Others were writing to the site at the same moment; it is tried again by itself, replay when it was set aside.",
+	Refused:       "The site does not take a value; the reason names it. Mend it on the source, or the type on the target, then replay.",
+	DuplicateUID:  "Two objects of the site have one UID; copy one of them and remove its original.",
+	LocalEdit:     "Somebody changed the object on the target; undo that, or set drift to overwrite or keep, then replay.",
+	NotArrived:    "The site took the change and has something else now; the reason names the field. Compare the types of both sites.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
 	Guarded:       "Look at the source; if so much is to be removed, `synchro resume --site NAME` lets it go.",
@@ -100,6 +112,7 @@ func Advice(c Code) string {
 var passing = map[Code]bool{
 	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
 	PathTaken: true, ParentMissing: true, BlobMissing: true, ReadFailed: true, SchemaUnknown: true,
+	Locked: true, Conflict: true,
 }
 
 // Passes tells whether an item that failed with a code is worth another try by itself,

@@ -25,6 +25,8 @@ type SourceFixture struct {
 	NoIdentity bool
 	// Names are names that the site can hold; nil means OddNames.
 	Names []string
+	// NoEmpty says that the site cannot hold a leaf without a byte.
+	NoEmpty bool
 }
 
 // Source runs what every source has to pass. make is called once per test.
@@ -89,11 +91,16 @@ func (f SourceFixture) put(t *testing.T, things map[string]Thing) {
 	}
 }
 
-// small is a tree with two levels.
-func small() map[string]Thing {
+// small is a tree with two levels. One of its leaves is empty where the site can hold
+// such a leaf.
+func small(noEmpty bool) map[string]Thing {
+	three := ""
+	if noEmpty {
+		three = "333"
+	}
 	return map[string]Thing{
 		"a": Container(1), "a/b": Container(2), "a/b/one": Leaf("1", 3), "a/two": Leaf("22", 4),
-		"c": Container(5), "three": Leaf("", 6),
+		"c": Container(5), "three": Leaf(three, 6),
 	}
 }
 
@@ -104,7 +111,7 @@ func sourceEmpty(t *testing.T, f SourceFixture) {
 }
 
 func sourceOrder(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	f.settled(t)
 	seen := map[string]bool{".": true}
 	for it, err := range f.Source.List(t.Context()) {
@@ -114,18 +121,18 @@ func sourceOrder(t *testing.T, f SourceFixture) {
 		}
 		seen[it.Path] = true
 	}
-	for p := range small() {
+	for p := range small(f.NoEmpty) {
 		if !seen[p] {
 			t.Errorf("%q is not listed", p)
 		}
 	}
-	if len(seen) != len(small())+1 {
+	if len(seen) != len(small(f.NoEmpty))+1 {
 		t.Errorf("listed %v", seen)
 	}
 }
 
 func sourceStable(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	one, two := f.settled(t), f.settled(t)
 	for p := range one {
 		if one[p].Fingerprint != two[p].Fingerprint || one[p].Identity != two[p].Identity || one[p].Type != two[p].Type {
@@ -135,9 +142,9 @@ func sourceStable(t *testing.T, f SourceFixture) {
 }
 
 func sourceFingerprint(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	was := f.settled(t)
-	changes := map[string]Thing{"a/two": Leaf("2X", 4), "three": Leaf("", 60), "c": Container(50)}
+	changes := map[string]Thing{"a/two": Leaf("2X", 4), "three": Leaf(small(f.NoEmpty)["three"].Data, 60), "c": Container(50)}
 	for p, thing := range changes {
 		must(t, f.World.Put(p, thing))
 	}
@@ -154,7 +161,7 @@ func sourceIdentity(t *testing.T, f SourceFixture) {
 	if f.NoIdentity {
 		t.Skip("the site has no identities")
 	}
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	was := f.settled(t)
 	owner := map[string]string{}
 	for p, it := range was {
@@ -179,7 +186,7 @@ func sourceTreeMove(t *testing.T, f SourceFixture) {
 	if f.NoIdentity {
 		t.Skip("the site has no identities")
 	}
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	was := f.settled(t)
 	must(t, f.World.Move("a", "c/z"))
 	is := f.settled(t)
@@ -207,7 +214,7 @@ func drain(s *content.Snapshot) (map[string]string, error) {
 }
 
 func sourceRead(t *testing.T, f SourceFixture) {
-	things := small()
+	things := small(f.NoEmpty)
 	things["big"] = Leaf(strings.Repeat("0123456789", 100_000), 7)
 	f.put(t, things)
 	for p, it := range f.settled(t) {
@@ -248,7 +255,7 @@ func sourceNames(t *testing.T, f SourceFixture) {
 }
 
 func sourceVanished(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	items := f.settled(t)
 	must(t, f.World.Remove("a"))
 	for _, p := range []string{"a", "a/b", "a/b/one", "a/two"} {
@@ -278,7 +285,7 @@ func sourceGone(t *testing.T, f SourceFixture) {
 	if f.Gone == nil {
 		t.Skip("the fixture cannot take the site away")
 	}
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	items := f.settled(t)
 	f.Gone(true)
 	var err error
@@ -296,7 +303,7 @@ func sourceGone(t *testing.T, f SourceFixture) {
 }
 
 func sourceCancel(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var last error
@@ -309,11 +316,11 @@ func sourceCancel(t *testing.T, f SourceFixture) {
 }
 
 func sourceLeave(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	for range f.Source.List(t.Context()) {
 		break
 	}
-	if n := len(f.settled(t)); n != len(small()) {
+	if n := len(f.settled(t)); n != len(small(f.NoEmpty)) {
 		t.Fatalf("%d objects afterwards", n)
 	}
 }
@@ -365,7 +372,7 @@ func quiet(hints <-chan struct{}) {
 }
 
 func sourceParallel(t *testing.T, f SourceFixture) {
-	f.put(t, small())
+	f.put(t, small(f.NoEmpty))
 	items := f.settled(t)
 	var wg sync.WaitGroup
 	for range 4 {

@@ -27,6 +27,10 @@ type TargetFixture struct {
 	Effects func() int64
 	// Names are names that the site can hold; nil means OddNames.
 	Names []string
+	// NoEmpty says that the site cannot hold a leaf without a byte.
+	NoEmpty bool
+	// UID makes a UID as the site has them from a name. Nil means the name itself.
+	UID func(name string) string
 }
 
 // Target runs what every target has to pass. make is called once per test.
@@ -69,10 +73,17 @@ func Target(t *testing.T, make func(t *testing.T) TargetFixture) {
 	}
 }
 
+func (f TargetFixture) uid(name string) string {
+	if f.UID == nil {
+		return name
+	}
+	return f.UID(name)
+}
+
 // Op makes the op that brings a thing to a path. from is where it is now.
 func (f TargetFixture) op(uid, from, to string, thing Thing) content.Op {
 	typ, ps := f.Encode(to, thing)
-	return content.Op{Change: Change(uid, to, typ, ps), From: from, To: to, Open: OpenInline}
+	return content.Op{Change: Change(f.uid(uid), to, typ, ps), From: from, To: to, Open: OpenInline}
 }
 
 func (f TargetFixture) same(uid, from, to string, thing Thing) content.Op {
@@ -83,7 +94,7 @@ func (f TargetFixture) same(uid, from, to string, thing Thing) content.Op {
 
 func (f TargetFixture) removal(uid, from string, thing Thing) content.Op {
 	typ, _ := f.Encode(from, thing)
-	return content.Op{Change: Removal(uid, from, typ), From: from, Open: OpenNever}
+	return content.Op{Change: Removal(f.uid(uid), from, typ), From: from, Open: OpenNever}
 }
 
 // apply wants every op to succeed. Ops that build on one another go one by one.
@@ -122,7 +133,7 @@ func brief(t Thing) string {
 // fill makes the small tree, each object with its path as its uid.
 func (f TargetFixture) fill(t *testing.T) map[string]Thing {
 	t.Helper()
-	things := small()
+	things := small(f.NoEmpty)
 	for depth := range 3 {
 		var ops []content.Op
 		for p, thing := range things {
@@ -208,7 +219,7 @@ func targetMoveLost(t *testing.T, f TargetFixture) {
 	must(t, f.World.Remove("c"))
 	delete(want, "three")
 	delete(want, "c")
-	want["drei"], want["d"] = Leaf("", 6), Container(5)
+	want["drei"], want["d"] = small(f.NoEmpty)["three"], Container(5)
 	file := f.same("three", "three", "drei", want["drei"])
 	file.Open = OpenInline
 	f.apply(t, file, f.same("c", "c", "d", want["d"]))

@@ -1,0 +1,190 @@
+package plone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
+)
+
+// target writes to a site, one request after the other: writers that run side by side
+// only make one another wait, and fail with conflicts.
+type target struct {
+	opts Options
+	reader
+
+	mu      sync.Mutex
+	parents map[string]time.Time // containers that were seen a moment ago
+	effects int64
+}
+
+var _ content.Target = (*target)(nil)
+
+// parentAge is how long a container that was seen counts as there.
+const parentAge = 10 * time.Second
+
+// batch is how many ops a call should get. They run one by one, so it only bounds how
+// long a result is waited for.
+const batch = 8
+
+func newTarget(o Options, c *client) *target {
+	return &target{opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}}
+}
+
+func (t *target) Batch() int { return batch }
+
+func (t *target) Close() error {
+	t.http.CloseIdleConnections()
+	return nil
+}
+
+// List yields what stands on the site, of all types.
+func (t *target) List(ctx context.Context) iter.Seq2[content.Item, error] {
+	s := newSource(t.opts, t.client)
+	s.opts.Scope = Scope{}
+	return func(yield func(content.Item, error) bool) {
+		for item, err := range s.List(ctx) {
+			item.Unsettled = false
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// Apply carries out ops one by one.
+func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	errs := make([]error, len(ops))
+	for i := range ops {
+		errs[i] = t.apply(ctx, &ops[i])
+	}
+	return errs
+}
+
+func (t *target) apply(ctx context.Context, op *content.Op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := t.carryOut(ctx, op)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	clear(t.parents)
+	return t.classify(ctx, err)
+}
+
+func (t *target) carryOut(ctx context.Context, op *content.Op) error {
+	uid := op.Change.Object.UID
+	if !isUID(uid) {
+		return fault.Errorf(fault.Park, fault.Unsupported, "the UID %q is none that Plone makes; want 32 hexadecimal digits", uid)
+	}
+	now, err := t.byUID(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if now == nil && op.From != "" {
+		// Not to be found may mean not to be seen.
+		if err := t.prove(ctx); err != nil {
+			return err
+		}
+	}
+	if op.To == "" {
+		return t.remove(ctx, op, now)
+	}
+	want, err := t.wanted(ctx, op)
+	if err != nil {
+		return err
+	}
+	w := &work{target: t, op: op, want: want, to: placeOnSite(op.To), spooled: map[string]*spooled{}, kept: map[string]bool{}}
+	return w.run(ctx, now)
+}
+
+// placeOnSite gives the path for a path of the log. A name for the moment begins with a
+// dot there, which Plone would take away.
+func placeOnSite(p string) string {
+	return strings.TrimPrefix(p, ".")
+}
+
+func parentOf(p string) string {
+	if d := path.Dir(p); d != "." {
+		return d
+	}
+	return ""
+}
+
+// remove takes an object away that holds nothing.
+func (t *target) remove(ctx context.Context, op *content.Op, now *row) error {
+	if now == nil {
+		return nil
+	}
+	if now.path == "" || isStructural(now.Type) {
+		return fault.Errorf(fault.Park, fault.Unsupported, "remove %q: it belongs to the site itself", op.From)
+	}
+	below, err := t.search(ctx, now.path, nil, 0, 0)
+	if err != nil {
+		return err
+	}
+	if below.Total > 1 {
+		return fault.Errorf(fault.Retry, fault.NotEmpty, "remove /%s: it holds %d other objects", now.path, below.Total-1)
+	}
+	return t.delete(ctx, now)
+}
+
+// delete is the only place that deletes. What it deletes has an id below the site's
+// root and the UID that was meant.
+func (t *target) delete(ctx context.Context, r *row) error {
+	if err := checkPath(r.path); err != nil {
+		return fault.New(fault.Park, fault.Unsupported, err)
+	}
+	doc, err := t.object(ctx, r.path)
+	if err != nil || doc.uid() != r.UID {
+		return errors.Join(fmt.Errorf("remove /%s: another object stands there", r.path), err)
+	}
+	clear(t.parents)
+	t.effects++
+	_, err = t.do(ctx, request{method: http.MethodDelete, path: r.path})
+	if isStatus(err, http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
+func isStructural(typ string) bool {
+	return slices.Contains(skippedTypes, typ) || slices.Contains(languageFolders, typ)
+}
+
+// container makes sure that a container stands at a path, and that the site does not
+// take another one further up for it.
+func (t *target) container(ctx context.Context, p string) error {
+	if p == "" || time.Since(t.parents[p]) < parentAge {
+		return nil
+	}
+	if err := checkPath(p); err != nil {
+		return fault.New(fault.Park, fault.NameRefused, err)
+	}
+	doc, err := t.object(ctx, p)
+	switch {
+	case errors.Is(err, errElsewhere), isAbsent(err):
+		return fault.New(fault.Retry, fault.ParentMissing, fmt.Errorf("the container /%s is not on the site: %w", p, err))
+	case err != nil:
+		return err
+	case !doc.container():
+		return fault.Errorf(fault.Park, fault.ParentMissing, "/%s is a %s and cannot hold anything", p, doc.str("@type"))
+	}
+	t.parents[p] = time.Now()
+	return nil
+}
