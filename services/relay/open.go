@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"synchro.example/shared/collect"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/service"
 )
@@ -28,13 +29,14 @@ func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 // Channel is the name of the channel that r relays.
 func (r *Relay) Channel() string { return r.channel }
 
-// Parts is what a process runs that relays all channels.
+// Parts is what a process runs that relays all channels. It also removes the bytes
+// that no log refers to any more: that is work for one who stands in the middle.
 func Parts(ctx context.Context, env *service.Env, _ string) ([]lifecycle.Part, error) {
 	relays, err := Open(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	var parts []lifecycle.Part
+	parts := []lifecycle.Part{collect.Part(env.JS, env.Log)}
 	for _, r := range relays {
 		parts = append(parts, lifecycle.Part{Name: "relay " + r.channel, Run: r.Run})
 	}

@@ -45,7 +45,6 @@ type Store struct {
 	wait     time.Duration
 	patience time.Duration
 	trust    time.Duration
-	grace    time.Duration
 
 	mu     sync.Mutex
 	stream jetstream.Stream
@@ -53,7 +52,7 @@ type Store struct {
 
 // New makes a store.
 func New(js jetstream.JetStream) *Store {
-	return &Store{js: js, chunk: ChunkSize, inline: MaxInline, wait: answerWait, patience: patience, trust: trust, grace: Grace}
+	return &Store{js: js, chunk: ChunkSize, inline: MaxInline, wait: answerWait, patience: patience, trust: trust}
 }
 
 // handle gives the stream, for what needs more than its name.

@@ -25,8 +25,9 @@ const kib = 1 << 10
 // bench is a store with a broker of its own.
 type bench struct {
 	*Store
-	t   testing.TB
-	srv *embedded.Server
+	t     testing.TB
+	srv   *embedded.Server
+	grace time.Duration
 }
 
 // newBench makes a store with small chunks, so that a few kilobytes are many of them.

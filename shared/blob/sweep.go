@@ -18,9 +18,9 @@ import (
 	"synchro.example/shared/subject"
 )
 
-// Grace is how old a chunk must be before it is marked, and how old a mark before it
-// is carried out. It is far longer than an envelope takes from the Put of its bytes
-// to the log.
+// Grace is for Sweep: how old a chunk must be before it is marked, and how old a mark before it
+// is carried out. It is far longer than an envelope takes from the Put of its bytes to
+// the log.
 const Grace = 6 * time.Hour
 
 // markers is how many marks are on their way at a time.
@@ -43,8 +43,8 @@ type Swept struct {
 // read to the end it removes and marks nothing. Any number of sweeps may run at the
 // same time, and beside any number of Puts; one that is broken off is continued by
 // the next.
-func (s *Store) Sweep(ctx context.Context, references References) (Swept, error) {
-	w := &sweep{Store: s, chunks: map[content.Digest]*candidate{}, marks: map[content.Digest]mark{}}
+func (s *Store) Sweep(ctx context.Context, grace time.Duration, references References) (Swept, error) {
+	w := &sweep{Store: s, grace: grace, chunks: map[content.Digest]*candidate{}, marks: map[content.Digest]mark{}}
 	if err := w.look(ctx); err != nil {
 		return Swept{}, fmt.Errorf("sweep the blobs: %w", err)
 	}
@@ -64,6 +64,7 @@ func (s *Store) Sweep(ctx context.Context, references References) (Swept, error)
 // sweep is one sweep.
 type sweep struct {
 	*Store
+	grace  time.Duration
 	now    time.Time // by the broker's clock, as all times here
 	chunks map[content.Digest]*candidate
 	marks  map[content.Digest]mark

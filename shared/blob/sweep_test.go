@@ -59,21 +59,15 @@ func (r *references) read(ctx context.Context, each func(context.Context, *conte
 
 func (b *bench) sweep(r *references) Swept {
 	b.t.Helper()
-	s, err := b.Sweep(b.t.Context(), r.read)
+	s, err := b.Sweep(b.t.Context(), b.grace, r.read)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return s
 }
 
-func newSwept(t testing.TB) *bench {
-	b := newBench(t)
-	b.grace = 0
-	return b
-}
-
 func TestGarbageGoesWithTheSecondSweepAndNotBefore(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	var refs references
 	flat, nested := random(1, 3*kib), random(2, 40*kib)
 	refs.set("flat", b.put(flat).Blob)
@@ -105,7 +99,7 @@ func (b *bench) marks() uint64 {
 }
 
 func TestWhatIsYoungIsNotJudged(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	b.grace = time.Hour
 	b.put(random(1, 3*kib))
 	for range 3 {
@@ -127,8 +121,8 @@ func TestWhatIsYoungIsNotJudged(t *testing.T) {
 }
 
 func TestAnEmptyStoreCostsNothing(t *testing.T) {
-	b := newSwept(t)
-	_, err := b.Sweep(t.Context(), func(context.Context, func(context.Context, *content.Blob) error) error {
+	b := newBench(t)
+	_, err := b.Sweep(t.Context(), b.grace, func(context.Context, func(context.Context, *content.Blob) error) error {
 		return errors.New("the logs are not to be read")
 	})
 	if err != nil {
@@ -141,13 +135,13 @@ func TestAnEmptyStoreCostsNothing(t *testing.T) {
 }
 
 func TestNothingIsRemovedAfterAPartialReading(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	data := random(1, 40*kib)
 	r := b.put(data)
 	var refs references
 	b.sweep(&refs) // doomed
 	refs.err = errors.New("the log cannot be read")
-	if _, err := b.Sweep(t.Context(), refs.read); !errors.Is(err, refs.err) {
+	if _, err := b.Sweep(t.Context(), b.grace, refs.read); !errors.Is(err, refs.err) {
 		t.Fatalf("got %v", err)
 	}
 	b.equal(r, data)
@@ -155,7 +149,7 @@ func TestNothingIsRemovedAfterAPartialReading(t *testing.T) {
 	refs.set("a", r.Blob)
 	lost := r.Blob.Chunks[0] // a part of the list: what it lists is not known now
 	b.lose(lost)
-	_, err := b.Sweep(t.Context(), refs.read)
+	_, err := b.Sweep(t.Context(), b.grace, refs.read)
 	wantFault(t, err, fault.Park, fault.BlobMissing)
 	if n := b.state().Msgs; n != 41 {
 		t.Errorf("%d chunks are left", n)
@@ -167,7 +161,7 @@ func TestAPutSparesWhatIsDoomed(t *testing.T) {
 		"and sends it": nil, "and knows it": func(content.Digest) bool { return true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newSwept(t)
+			b := newBench(t)
 			data := random(1, 40*kib)
 			b.put(data)
 			b.sweep(&references{})
@@ -189,7 +183,7 @@ func TestAPutSparesWhatIsDoomed(t *testing.T) {
 }
 
 func TestAPutDoesNotRelyOnWhatIsClaimed(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	data := random(1, kib)
 	r := b.put(data)
 	b.sweep(&references{})
@@ -213,7 +207,7 @@ func TestAPutDoesNotRelyOnWhatIsClaimed(t *testing.T) {
 }
 
 func TestConfirmTellsWhatWasRemoved(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	b.trust = 0
 	data := random(1, 40*kib)
 	r := b.put(data)
@@ -237,7 +231,7 @@ func TestConfirmTellsWhatWasRemoved(t *testing.T) {
 }
 
 func TestASweepThatIsBrokenOffIsContinued(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	keep := random(1, 40*kib)
 	var refs references
 	refs.set("keep", b.put(keep).Blob)
@@ -247,7 +241,7 @@ func TestASweepThatIsBrokenOffIsContinued(t *testing.T) {
 	kept := &content.Payload{Blob: refs.blobs["keep"], Size: int64(len(keep)), SHA256: digestOf(keep)}
 	for i := range 40 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i)*time.Millisecond)
-		_, _ = b.another().Sweep(ctx, refs.read)
+		_, _ = b.another().Sweep(ctx, b.grace, refs.read)
 		cancel()
 	}
 	b.sweep(&refs)
@@ -262,7 +256,7 @@ func TestASweepThatIsBrokenOffIsContinued(t *testing.T) {
 }
 
 func TestSeveralCollectorsFreeEachChunkOnce(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	var refs references
 	data := random(1, 40*kib)
 	r := b.put(data)
@@ -282,7 +276,7 @@ func TestSeveralCollectorsFreeEachChunkOnce(t *testing.T) {
 }
 
 func TestADamagedMarkIsNoReasonToRemoveAnything(t *testing.T) {
-	b := newSwept(t)
+	b := newBench(t)
 	data := random(1, kib)
 	r := b.put(data)
 	b.sweep(&references{})
@@ -396,7 +390,7 @@ func TestRandomStepsAgreeWithAModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
-	b := newSwept(t)
+	b := newBench(t)
 	var refs references
 	now := 0                             // counts sweeps
 	orphaned := map[content.Digest]int{} // since which sweep nothing refers to a chunk

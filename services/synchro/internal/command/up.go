@@ -13,6 +13,7 @@ import (
 	"synchro.example/services/exporter"
 	"synchro.example/services/importer"
 	"synchro.example/services/relay"
+	"synchro.example/shared/collect"
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
@@ -106,7 +107,7 @@ func tellFor(site string, tell landed) func(string, *content.Change) {
 
 // run runs all services until ctx ends or one of them cannot go on.
 func (f *fleet) run(ctx context.Context) error {
-	var parts []lifecycle.Part
+	parts := []lifecycle.Part{collect.Part(f.env.JS, f.env.Log)}
 	for site, e := range f.exporters {
 		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: e.Run})
 	}
