@@ -123,7 +123,8 @@ type Target interface {
 	// result for each, in order. A nil result means: it has taken effect wholly,
 	// and a power cut now does not undo it. Any other result means that the
 	// object stands as it did before. An op that has taken effect before (asked
-	// again after a crash) succeeds without writing.
+	// again after a crash) succeeds without writing. A modified container without any
+	// payload is made with nothing but its name, or loses all else that it had.
 	Apply(ctx context.Context, ops []Op) []error
 	// Batch is how many ops one call of Apply should get, at least 1.
 	Batch() int

@@ -83,7 +83,12 @@ func (s *Site) down() error {
 
 // wanted is the node that an op makes. Its bytes are read unless the site has them.
 func (s *Site) wanted(ctx context.Context, op content.Op) (node, error) {
-	st := op.Change.Payload(content.PluginContent)
+	c := op.Change
+	if c.Object.Type == content.TypeFolder && len(c.Payloads) == 0 {
+		_, nothing := EncodeTree(op.To, Container(0))
+		return node{folder: true, state: string(nothing[0].Inline)}, nil
+	}
+	st := c.Payload(content.PluginContent)
 	if st == nil {
 		return node{}, fault.Errorf(fault.Park, fault.Invalid, "place %q: no content payload", op.To)
 	}

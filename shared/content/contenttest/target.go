@@ -37,6 +37,7 @@ type TargetFixture struct {
 func Target(t *testing.T, make func(t *testing.T) TargetFixture) {
 	for name, test := range map[string]func(*testing.T, TargetFixture){
 		"objects are made as they were":                              targetCreate,
+		"a container comes with nothing and is filled later":         targetBare,
 		"every name arrives":                                         targetNames,
 		"an object is changed in place":                              targetRewrite,
 		"metadata alone needs no bytes":                              targetMeta,
@@ -147,6 +148,19 @@ func (f TargetFixture) fill(t *testing.T) map[string]Thing {
 }
 
 func targetCreate(t *testing.T, f TargetFixture) { f.wants(t, f.fill(t)) }
+
+// targetBare: a container whose content is not to be here comes for what is below it.
+func targetBare(t *testing.T, f TargetFixture) {
+	typ, _ := f.Encode("a", Container(1))
+	f.apply(t, content.Op{Change: Change("a", "a", typ, nil), To: "a", Open: OpenNever}, f.op("b", "", "a/b", Leaf("x", 2)))
+	got, err := f.World.Things()
+	must(t, err)
+	if !got["a"].Container || got["a/b"] != Leaf("x", 2) {
+		t.Errorf("it has %v", got)
+	}
+	f.apply(t, f.op("a", "a", "a", Container(3)))
+	f.wants(t, map[string]Thing{"a": Container(3), "a/b": Leaf("x", 2)})
+}
 
 func targetNames(t *testing.T, f TargetFixture) {
 	want := map[string]Thing{}

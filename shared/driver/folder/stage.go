@@ -51,6 +51,10 @@ func (b *batch) parse(ctx context.Context, j *job) error {
 
 func (j *job) parseState(ctx context.Context) error {
 	p := j.op.Change.Payload(content.PluginContent)
+	if c := j.op.Change; j.kind == content.TypeFolder && len(c.Payloads) == 0 {
+		j.want = bareState(c.CapturedAt)
+		return nil
+	}
 	if p == nil {
 		return invalid("place %q: the change has no %s payload", j.op.To, content.PluginContent)
 	}

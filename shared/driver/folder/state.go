@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"synchro.example/shared/content"
 )
@@ -56,6 +57,12 @@ func parseState(b []byte) (state, error) {
 	}
 	mtime, err := parseStamp(w.Mtime)
 	return state{mode: uint32(mode), mtime: mtime}, err
+}
+
+// bareState is that of a folder which comes with nothing but its name, because something
+// below it is to be here and it is not.
+func bareState(captured time.Time) state {
+	return state{mode: 0o755, mtime: stamp{captured.Unix(), int64(captured.Nanosecond())}}
 }
 
 func parseStamp(s string) (stamp, error) {
