@@ -42,9 +42,11 @@ func (p Pause) String() string {
 // key tells pauses apart: one of the same key takes the place of the other.
 func (p Pause) key() string { return p.Site + "\x00" + p.Channel + "\x00" + p.Path }
 
-// Guard is a cycle of a source that would remove more than it may, and waits.
+// Guard is a cycle of a source, or a changed expression of a channel, that would remove
+// more than it may, and waits.
 type Guard struct {
 	Site     string    `json:"site"`
+	Channel  string    `json:"channel,omitempty"`
 	Removals int       `json:"removals"`
 	Objects  int       `json:"objects"` // that the site had
 	Sample   []string  `json:"sample"`  // some of the paths
@@ -56,6 +58,14 @@ type Guard struct {
 	At       time.Time `json:"at,omitzero"`
 	// Over says that the cycle is done, or was not needed any more.
 	Over bool `json:"over,omitempty"`
+}
+
+// key tells guards apart: one of the same key takes the place of the other.
+func (g Guard) key() string {
+	if g.Channel != "" {
+		return "channel:" + g.Channel // no site has such a name
+	}
+	return g.Site
 }
 
 // Store writes what people say. Safe for concurrent use.
@@ -76,13 +86,13 @@ func (s *Store) Pause(ctx context.Context, p Pause) error {
 	return s.put(ctx, subject.ControlPause(p.key()), p, ttl)
 }
 
-// Guard keeps the state of a site's guard.
+// Guard keeps the state of a guard.
 func (s *Store) Guard(ctx context.Context, g Guard) error {
 	ttl := ""
 	if g.Over {
 		ttl = keepEnded.String()
 	}
-	return s.put(ctx, subject.ControlGuard(g.Site), g, ttl)
+	return s.put(ctx, subject.ControlGuard(g.key()), g, ttl)
 }
 
 func (s *Store) put(ctx context.Context, subj string, v any, ttl string) error {

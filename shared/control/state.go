@@ -28,7 +28,7 @@ func (s *State) take(subj string, body []byte) {
 	if subject.IsGuard(subj) {
 		var g Guard
 		if json.Unmarshal(body, &g) == nil {
-			s.guards[g.Site] = g
+			s.guards[g.key()] = g
 		}
 		return
 	}
@@ -56,8 +56,8 @@ func (s *State) Pauses() []Pause {
 // Guards gives the guards that hold removals back, or were told to let go, in order.
 func (s *State) Guards() []Guard {
 	guards := []Guard{}
-	for _, site := range slices.Sorted(maps.Keys(s.guards)) {
-		if g, waits := s.Guard(site); waits {
+	for _, key := range slices.Sorted(maps.Keys(s.guards)) {
+		if g := s.guards[key]; !g.Over {
 			guards = append(guards, g)
 		}
 	}
@@ -89,5 +89,11 @@ func (s *State) Path(site, path string) (Pause, bool) {
 // Guard gives the guard of a source that holds removals back, or was told to let go.
 func (s *State) Guard(site string) (Guard, bool) {
 	g, ok := s.guards[site]
+	return g, ok && !g.Over
+}
+
+// ChannelGuard gives the guard of a channel that holds removals back, or was told to let go.
+func (s *State) ChannelGuard(channel string) (Guard, bool) {
+	g, ok := s.guards[Guard{Channel: channel}.key()]
 	return g, ok && !g.Over
 }

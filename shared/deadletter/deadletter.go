@@ -90,6 +90,9 @@ func (e *Entry) Close(c Closing) *Entry {
 }
 
 func (e *Entry) subject() string {
+	if e.Stage == Export && e.Channel != "" {
+		return subject.ExportError(e.Site, e.Channel+"/"+e.UID) // each channel has its own
+	}
 	if e.Stage == Export {
 		return subject.ExportError(e.Site, e.UID)
 	}

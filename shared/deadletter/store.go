@@ -33,9 +33,14 @@ func (s *Store) OfImport(ctx context.Context, site string) ([]Entry, error) {
 	return s.read(ctx, subject.ImportErrorAll(site), func(e *Entry) bool { return e.Closed == nil })
 }
 
-// OfExport gives the open failures of a source site.
+// OfChannel gives the open failures of a source site on the way into a channel.
+func (s *Store) OfChannel(ctx context.Context, site, channel string) ([]Entry, error) {
+	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil && e.Channel == channel })
+}
+
+// OfExport gives the open failures of a source site on the way into its log.
 func (s *Store) OfExport(ctx context.Context, site string) ([]Entry, error) {
-	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil })
+	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil && e.Channel == "" })
 }
 
 func (s *Store) read(ctx context.Context, subjects string, wanted func(*Entry) bool) ([]Entry, error) {

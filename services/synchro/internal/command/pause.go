@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,8 @@ func (a *app) resumeCommand() *cobra.Command {
 		Use:   "resume",
 		Short: "Let work go on that was paused, or that the mass-removal guard holds",
 		Long: `Ends a pause. With --site it also lets the removals go that the guard holds back at
-that source: those that "synchro status" shows, and no more.`,
+that source, with --channel those of a changed expression: those that
+"synchro status" shows, and no more.`,
 		Example: `  synchro resume --site paris
   synchro resume --site hq --reason "the section was removed on purpose"`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -126,13 +128,17 @@ func (a *app) resume(ctx context.Context, h *hold, store *control.Store) error {
 			fmt.Fprintln(a.out, "The pause is over.")
 		}
 	}
-	if g, held := state.Guard(h.site); held && h.path == "" {
+	g, held := state.Guard(h.site)
+	if h.channel != "" {
+		g, held = state.ChannelGuard(h.channel)
+	}
+	if held && h.path == "" {
 		found = true
 		g.Released, g.By, g.Reason, g.At = true, userName(), h.reason, time.Now().UTC()
 		if err := store.Guard(ctx, g); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "%d removals at %s may go.\n", g.Removals, g.Site)
+		fmt.Fprintf(a.out, "%d removals at %s may go.\n", g.Removals, cmp.Or(h.site, "channel "+h.channel))
 	}
 	if !found {
 		return errNothing

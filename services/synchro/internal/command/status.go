@@ -88,11 +88,15 @@ func (a *app) printTold(told *control.State) error {
 		if g.Released {
 			continue
 		}
-		fmt.Fprintf(a.out, "site %s: %d of %d objects would be removed, so nothing is exported since %s:\n", g.Site, g.Removals, g.Objects, g.Since.Local().Format(time.DateTime))
+		what, option, idle := "site "+g.Site, "--site "+g.Site, "exported"
+		if g.Channel != "" {
+			what, option, idle = "channel "+g.Channel, "--channel "+g.Channel, "relayed"
+		}
+		fmt.Fprintf(a.out, "%s: %d of %d objects would be removed, so nothing is %s since %s:\n", what, g.Removals, g.Objects, idle, g.Since.Local().Format(time.DateTime))
 		for _, path := range g.Sample {
 			fmt.Fprintf(a.out, "    %s\n", printable(path))
 		}
-		fmt.Fprintf(a.out, "`synchro resume --site %s` lets them go.\n", g.Site)
+		fmt.Fprintf(a.out, "`synchro resume %s` lets them go.\n", option)
 	}
 	return nil
 }
