@@ -13,8 +13,15 @@ import (
 func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 	var relays []*Relay
 	for _, name := range env.Config.ChannelNames() {
+		c := env.Config.Channels[name]
+		expression, err := c.Compiled()
+		if err != nil {
+			return nil, err
+		}
 		r, err := New(ctx, Options{
-			Channel: name, From: env.Config.Channels[name].From, NC: env.NC, JS: env.JS, Log: env.Log,
+			Channel: name, From: c.From, NC: env.NC, JS: env.JS, Log: env.Log,
+			Expression: expression, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
+			Host: service.Host(), Software: service.Software(),
 			Tombstones: time.Duration(env.Config.Tombstones),
 			Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		})

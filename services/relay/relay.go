@@ -26,6 +26,8 @@ import (
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
+	"synchro.example/shared/tales"
+	"synchro.example/shared/tree"
 	"synchro.example/shared/version"
 )
 
@@ -36,13 +38,20 @@ const (
 	ackWait    = time.Minute
 )
 
-// Options are what a relay needs. All fields but Control and the times are required.
+// Options are what a relay needs. All fields up to Log are required.
 type Options struct {
 	Channel string
 	From    string // the source site
 	NC      *nats.Conn
 	JS      jetstream.JetStream
 	Log     *slog.Logger
+	// Expression says what of the source the channel carries; nil for everything.
+	Expression *tales.Expression
+	// MaxRemovals is how many of so many objects a changed expression may remove; all
+	// when nil.
+	MaxRemovals func(objects int) int
+	// Host and Software are kept with failures.
+	Host, Software string
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// Reconcile is the time between readings of the channel's log, which show whether it
@@ -64,6 +73,7 @@ type Relay struct {
 
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
+	filter    *filter           // nil for a channel that carries everything
 	seen      sighting          // of the channel's log
 	reread    atomic.Bool       // it is to be read again
 	// reconnects is how often the connection had come back when open was called.
@@ -84,6 +94,9 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 		return nil, err
 	}
 	r.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	if o.Expression != nil {
+		r.filter = &filter{Relay: r, options: o}
+	}
 	return r, nil
 }
 
@@ -220,11 +233,16 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	have := map[string]stored{}
 	err = changelog.Heads(ctx, r.js, subject.ImportStream(r.channel),
-		func(seq uint64, h envelope.Head) { have[h.UID] = stored{h.Version, seq} }, r.unreadable)
+		func(seq uint64, h envelope.Head) { have[h.UID] = storedOf(seq, h) }, r.unreadable)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.mend(ctx, consumer, have); err != nil {
+	if r.filter != nil {
+		err = r.filter.compare(ctx, have)
+	} else {
+		err = r.mend(ctx, consumer, have)
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.have = have
@@ -244,7 +262,7 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 	}
 	var missing []string
 	err := changelog.Heads(ctx, r.js, subject.ExportStream(r.from), func(seq uint64, h envelope.Head) {
-		if seq <= passed && h.Version > have[h.UID].version {
+		if seq <= passed && h.Version > have[h.UID].of {
 			missing = append(missing, h.UID)
 		}
 	}, r.unreadable)
@@ -271,6 +289,19 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 type stored struct {
 	version version.Version
 	seq     uint64
+	// of is the version of the source whose whole state this is; 0 when the relay made
+	// it because of the channel's expression: a bare container, or a removal.
+	of      version.Version
+	removed bool
+	place   tree.Place
+	kind    string
+}
+
+func storedOf(seq uint64, h envelope.Head) stored {
+	return stored{
+		version: h.Version, seq: seq, of: h.Of, removed: h.Kind == content.Removed,
+		place: tree.Place{Parent: h.ParentUID, Name: h.Name}, kind: h.Type,
+	}
 }
 
 // relayed is a message of the source's log.
@@ -291,7 +322,11 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 			batch = append(batch, relayed{m.Headers(), m.Data()})
 		}
 	}
-	if err := r.pass(hard, batch, r.have); err != nil {
+	pass := r.pass
+	if r.filter != nil {
+		pass = r.filter.pass
+	}
+	if err := pass(hard, batch, r.have); err != nil {
 		r.have = nil // what became of the batch is not known
 		return 0, err
 	}
@@ -339,24 +374,43 @@ func ignoreTimeout(ctx context.Context, err error) error {
 // which message of its object it takes the place of: when another relay of the channel
 // has been there meanwhile, the broker refuses all, and the log is read again.
 func (r *Relay) pass(ctx context.Context, batch []relayed, have map[string]stored) error {
-	uids, out := r.newer(batch, have)
-	if len(out) == 0 {
-		return nil
-	}
-	seqs, err := r.publisher.Publish(ctx, out)
+	out, err := r.newer(batch, have)
 	if err != nil {
 		return err
 	}
-	for i, uid := range uids {
-		have[uid] = stored{have[uid].version, seqs[i]}
+	return r.publish(ctx, out, have)
+}
+
+// outgoing is a message for the channel's log, and what the log has then.
+type outgoing struct {
+	uid   string
+	msg   *nats.Msg
+	after stored
+}
+
+func (r *Relay) publish(ctx context.Context, out []outgoing, have map[string]stored) error {
+	if len(out) == 0 {
+		return nil
+	}
+	msgs := make([]*nats.Msg, len(out))
+	for i, o := range out {
+		msgs[i] = o.msg
+	}
+	seqs, err := r.publisher.Publish(ctx, msgs)
+	if err != nil {
+		return err
+	}
+	for i, o := range out {
+		o.after.seq = seqs[i]
+		have[o.uid] = o.after
 	}
 	r.done.Add(int64(len(out)))
-	r.announce(out)
+	r.announce(msgs)
 	return nil
 }
 
 // newer makes the messages that are to be published, one for each object.
-func (r *Relay) newer(batch []relayed, have map[string]stored) (uids []string, out []*nats.Msg) {
+func (r *Relay) newer(batch []relayed, have map[string]stored) (out []outgoing, err error) {
 	last := map[string]int{}
 	for _, in := range batch {
 		h, err := envelope.ParseHead(in.header)
@@ -364,26 +418,43 @@ func (r *Relay) newer(batch []relayed, have map[string]stored) (uids []string, o
 			r.unreadable(subject.ExportStream(r.from), err)
 			continue
 		}
-		old := have[h.UID]
-		if h.Version <= old.version {
+		i, again := last[h.UID]
+		if h.Version <= have[h.UID].of || again && h.Version <= out[i].after.of {
 			continue
 		}
-		have[h.UID] = stored{h.Version, old.seq}
-		m := r.message(h, in, old.seq)
-		if i, ok := last[h.UID]; ok {
-			out[i] = m
+		o, err := r.forward(h, in, have[h.UID])
+		if err != nil {
+			return nil, err
+		}
+		if again {
+			out[i] = o
 			continue
 		}
 		last[h.UID] = len(out)
-		uids, out = append(uids, h.UID), append(out, m)
+		out = append(out, o)
 	}
-	return uids, out
+	return out, nil
 }
 
-func (r *Relay) message(h envelope.Head, in relayed, replaces uint64) *nats.Msg {
-	m := envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body)
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(replaces, 10))
-	if h.Kind == content.Removed {
+// forward makes the message that passes on what the source has. Its version must lie
+// above that in the channel's log, which is the higher one when the relay made it.
+func (r *Relay) forward(h envelope.Head, in relayed, old stored) (outgoing, error) {
+	after := storedOf(0, h)
+	if h.Version > old.version {
+		return outgoing{h.UID, r.expecting(envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body), h.Kind, old), after}, nil
+	}
+	c, err := envelope.Decode(in.body)
+	if err != nil {
+		return outgoing{}, err
+	}
+	c.Version = old.version
+	return r.derived(c, h.Version, old)
+}
+
+// expecting says which message of its object a message takes the place of.
+func (r *Relay) expecting(m *nats.Msg, kind content.Kind, old stored) *nats.Msg {
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(old.seq, 10))
+	if kind == content.Removed {
 		m.Header.Set(jetstream.MsgTTLHeader, r.tombstones.Truncate(time.Second).String())
 	}
 	return m
@@ -406,5 +477,9 @@ func (r *Relay) say() {
 
 func (r *Relay) pause(err error) {
 	r.log.Warn("the relay is paused and tries again", "error", err)
-	r.report.Store(&status.Report{State: status.Paused, Reason: err.Error(), Done: r.done.Load()})
+	state := status.Paused
+	if fault.Of(err).Code == fault.Guarded {
+		state = status.Guarded
+	}
+	r.report.Store(&status.Report{State: state, Reason: err.Error(), Done: r.done.Load()})
 }

@@ -45,6 +45,7 @@ func (p *parser) check(c *Config) {
 	for _, name := range sortedKeys(c.Channels) {
 		p.checkChannel("channels."+name, name, c)
 	}
+	p.checkShared(c)
 	p.checkFolders(c)
 	if l := c.HTTP.Listen; l != "" {
 		p.checkAddress("http.listen", l)
@@ -104,6 +105,9 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 	if !siteName.MatchString(name) {
 		p.add(key, "is not a usable name: want 1 to 32 of a-z, 0-9 and -")
 	}
+	if _, err := ch.Compiled(); err != nil {
+		p.add(key+".expression", "%v", err)
+	}
 	p.checkKnown(key+".from", ch.From, c)
 	if len(ch.To) == 0 {
 		p.add(key+".to", "is empty; name at least one receiving site")
@@ -115,6 +119,23 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 		}
 		if slices.Contains(ch.To[:i], site) {
 			p.add(key+".to", "names %s twice", site)
+		}
+	}
+}
+
+// checkShared refuses that a site gets objects of one source by two channels of which one
+// has an expression: what leaves that one would be removed, although the other has it.
+func (p *parser) checkShared(c *Config) {
+	type way struct{ from, to string }
+	seen := map[way]string{}
+	for _, name := range c.ChannelNames() {
+		ch := c.Channels[name]
+		for _, to := range ch.To {
+			other, taken := seen[way{ch.From, to}]
+			if taken && ch.Expression+c.Channels[other].Expression != "" {
+				p.add("channels."+name+".to", "%s has objects of %s by channel %s already; write one channel whose expression has both, with `or`", to, ch.From, other)
+			}
+			seen[way{ch.From, to}] = name
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"synchro.example/shared/tales"
 )
 
 // DefaultFile is the configuration that commands read when none is named.
@@ -88,6 +90,16 @@ type Folder struct {
 type Channel struct {
 	From string   `yaml:"from"`
 	To   []string `yaml:"to"`
+	// Expression says which objects the channel carries; empty for all of them.
+	Expression string `yaml:"expression"`
+}
+
+// Compiled gives the channel's expression, nil when it has none.
+func (c Channel) Compiled() (*tales.Expression, error) {
+	if c.Expression == "" {
+		return nil, nil
+	}
+	return tales.Compile(c.Expression)
 }
 
 // HTTP is where health is shown.

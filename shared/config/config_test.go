@@ -70,6 +70,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		"the broker inside a site":        {base("  a: {folder: {path: .}}", "  {}"), []string{"broker.embedded.dir: lies inside the folder of site a"}},
 		"an unknown site":                 {base(two, "  c: {from: a, to: [b, paris]}"), []string{`:6: channels.c.to: names the unknown site "paris"; known: a, b`}},
 		"a channel to itself":             {base(two, "  c: {from: a, to: [a, b, b]}"), []string{"names a, which the channel comes from", "names b twice"}},
+		"a wrong expression":              {base(two, "  c:\n    from: a\n    to: [b]\n    expression: \"python: object.Title == 'x'\""), []string{":9: channels.c.expression: line 1, column 16: Title is a method; write object.Title()"}},
+		"two channels and an expression":  {base(two, "  c: {from: a, to: [b]}\n  d: {from: a, to: [b], expression: nothing}"), []string{":7: channels.d.to: b has objects of a by channel c already"}},
 		"a bad name":                      {base("  Paris: {folder: {path: ./a}}", "  {}"), []string{":3: sites.Paris: is not a usable name"}},
 		"no driver":                       {base("  a: {}", "  {}"), []string{"sites.a: has no driver"}},
 		"wrong types":                     {base("  a: {folder: {path: ./a, settle: soon}, workers: many}", "  {}"), []string{":3: ", "a duration such as", "a whole number"}},
@@ -96,6 +98,14 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnExpressionKeepsItsOwnVariables(t *testing.T) {
+	c, err := Load(write(t, "broker: {embedded: {}}\nsites: {a: {folder: {path: ./a}}, b: {folder: {path: ./b}}}\n"+
+		"channels: {c: {from: a, to: [b], expression: 'string:${default}'}}"))
+	if err != nil || c.Channels["c"].Expression != "string:${default}" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

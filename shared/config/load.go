@@ -177,7 +177,7 @@ func knownKeys(names map[string]reflect.Type) string {
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 func (p *parser) expand(n *yaml.Node, key string) {
-	if !strings.Contains(n.Value, "${") {
+	if !strings.Contains(n.Value, "${") || strings.HasSuffix(key, ".expression") { // where ${…} is a path
 		return
 	}
 	n.Value = variable.ReplaceAllStringFunc(n.Value, func(ref string) string {

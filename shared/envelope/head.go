@@ -19,6 +19,10 @@ type Head struct {
 	Digest                     content.Digest
 	Fingerprint, Identity      string // of the source's driver; in an export log only
 	HasBlobs                   bool
+	// Of is the version of the source whose whole state the envelope has: Version, unless
+	// the relay made the envelope; 0 for a bare container and for the removal of what the
+	// source still has.
+	Of version.Version
 }
 
 // Message makes the message of a change on a subject. fingerprint and identity are
@@ -82,6 +86,12 @@ func ParseHead(h nats.Header) (Head, error) {
 	var err error
 	if head.Version, err = version.Parse(h.Get(subject.HeaderVersion)); err != nil {
 		return head, invalid("object %q: %w", head.UID, err)
+	}
+	head.Of = head.Version
+	if of := h.Get(subject.HeaderOf); of != "" {
+		if head.Of, err = version.Parse(of); err != nil {
+			return head, invalid("object %q: header %s: %w", head.UID, subject.HeaderOf, err)
+		}
 	}
 	sum, err := hex.DecodeString(h.Get(subject.HeaderDigest))
 	if err != nil {

@@ -19,7 +19,7 @@ func TestEachNameIsInTheProtocol(t *testing.T) {
 		exportDone + "<site>.<token>", importProcess + "<site>.<token>", importError + "<site>.<token>",
 		importReplay + "<site>.<token>", exportReplay + "<site>.<token>", exportError + "<site>.<token>", statusOf + "<role>.<name>", RelayConsumer("<channel>"), SiteConsumer("<site>"),
 		HeaderVersion, HeaderKind, HeaderUID, HeaderParent, HeaderName, HeaderType, HeaderDigest, HeaderFingerprint,
-		HeaderIdentity, HeaderBlobs, HeaderEntry,
+		HeaderIdentity, HeaderBlobs, HeaderOf, HeaderEntry,
 	} {
 		if !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("docs/protocol.md lacks %s", name)

@@ -207,6 +207,7 @@ const (
 	HeaderFingerprint = "Synchro-Fingerprint" // the driver's, quoted; export log only
 	HeaderIdentity    = "Synchro-Identity"    // the driver's, quoted; export log only
 	HeaderBlobs       = "Synchro-Blobs"       // "1" when the body refers to blobs
+	HeaderOf          = "Synchro-Of"          // of what the relay made: the source's version in it, or 0
 	HeaderEntry       = "Synchro-Entry"       // an entry of ErrorStream: msgpack, in base64
 	HeaderStored      = "Synchro-Stored"      // version of the software that wrote it
 )

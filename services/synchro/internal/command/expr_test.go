@@ -51,7 +51,7 @@ func TestWrongUseOfExprIsExplained(t *testing.T) {
 	}
 }
 
-// sites makes a source with some files, brings it into its log, and gives the
+// exported makes a source with some files, brings it into its log, and gives the
 // configuration.
 func exported(t *testing.T) (config string) {
 	t.Helper()
@@ -99,4 +99,51 @@ func TestAnExpressionIsTriedOnTheLog(t *testing.T) {
 	if _, errOut := command(t, service.Usage, "expr", "nothing", "--site", "rome", "--config", config); !strings.Contains(errOut, "it has: hq") {
 		t.Errorf("it says %q", errOut)
 	}
+}
+
+// below gives the paths below a folder.
+func below(t *testing.T, dir string) string {
+	t.Helper()
+	var paths []string
+	err := filepath.WalkDir(dir, func(p string, _ os.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, p); rel != "." {
+			paths = append(paths, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(paths, " ")
+}
+
+func TestAChannelCarriesWhatMeetsItsExpression(t *testing.T) {
+	config := exported(t)
+	dir := filepath.Dir(config)
+	plain, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := func(expression, want string) {
+		t.Helper()
+		text := strings.Replace(string(plain), "to: [paris]", `to: [paris], expression: "`+expression+`"`, 1)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		command(t, service.Done, "up", "--once", "--config", config)
+		if got := below(t, filepath.Join(dir, "paris")); got != want {
+			t.Errorf("%s: paris has %q, want %q", expression, got, want)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "hq", "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	up("python: object.getId().endswith('.html')", "index.html news news/a.html")
+	up("python: object.portal_type == 'file'", "index.html news news/2024 news/2024/b.txt news/a.html")
+	up("python: object.getPhysicalPath()[1] == 'news'", "news news/2024 news/2024/b.txt news/a.html")
+	if err := os.Rename(filepath.Join(dir, "hq", "news", "2024"), filepath.Join(dir, "hq", "old")); err != nil {
+		t.Fatal(err)
+	}
+	up("python: object.getPhysicalPath()[1] == 'news'", "news news/a.html")
+	up("default", "empty index.html news news/a.html old old/b.txt")
 }

@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"synchro.example/shared/deadletter"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/publish"
+	"synchro.example/shared/version"
+)
+
+// failures keeps the objects for which a channel's expression fails in the ERROR stream.
+type failures struct {
+	options   Options
+	publisher *publish.Publisher
+	entries   map[string]*deadletter.Entry // by uid, open
+	news      []news
+}
+
+// news is an entry that is not kept yet.
+type news struct {
+	entry    *deadletter.Entry
+	envelope []byte
+}
+
+func openFailures(ctx context.Context, o Options) (*failures, error) {
+	open, err := deadletter.New(o.JS).OfChannel(ctx, o.From, o.Channel)
+	if err != nil {
+		return nil, err
+	}
+	f := &failures{options: o, publisher: publish.New(o.NC, o.JS, publish.Options{}), entries: map[string]*deadletter.Entry{}}
+	for i := range open {
+		f.entries[open[i].UID] = &open[i]
+	}
+	return f, nil
+}
+
+// tell notes that the expression fails for an object.
+func (f *failures) tell(m message, path string, err error) {
+	reason, now := fault.Of(err), time.Now().UTC()
+	old := f.entries[m.head.UID]
+	if old != nil && old.Version == m.head.Version && old.Reason == reason.Error() {
+		return
+	}
+	e := &deadletter.Entry{
+		Stage: deadletter.Export, Site: f.options.From, Channel: f.options.Channel, UID: m.head.UID, Path: path,
+		Version: m.head.Version, Code: reason.Code, Class: reason.Class, Reason: reason.Error(), Attempts: 1,
+		First: now, Last: now, Host: f.options.Host, Software: f.options.Software,
+	}
+	if old != nil {
+		e.First, e.Attempts = old.First, old.Attempts+1
+	}
+	f.entries[e.UID] = e
+	f.news = append(f.news, news{e, m.in.body})
+}
+
+// forget notes that an object fails no more.
+func (f *failures) forget(uid string, as deadletter.Outcome) {
+	if e := f.entries[uid]; e != nil {
+		delete(f.entries, uid)
+		f.news = append(f.news, news{entry: e.Close(deadletter.Closing{As: as})})
+	}
+}
+
+// forgetGone forgets what the source does not have any more.
+func (f *failures) forgetGone(has func(uid string) version.Version) {
+	for uid := range f.entries {
+		if has(uid) == 0 {
+			f.forget(uid, deadletter.Superseded)
+		}
+	}
+}
+
+// flush keeps what was noted.
+func (f *failures) flush(ctx context.Context) error {
+	var msgs []*nats.Msg
+	for _, n := range f.news {
+		m, err := deadletter.Message(n.entry, n.envelope)
+		if err != nil {
+			return err
+		}
+		msgs = append(msgs, m)
+	}
+	if _, err := f.publisher.Publish(ctx, msgs); err != nil {
+		return err
+	}
+	f.news = nil
+	return nil
+}
