@@ -14,18 +14,20 @@ import (
 )
 
 // What a channel's expression asks for is not always a change of the source: an object
-// can leave a channel although nothing happened to it. The relay makes such changes. Their
-// versions lie just above what the channel's log has, so that receivers take them, and
-// far below what the source will give the object next.
+// can leave a channel although nothing happened to it. The relay makes such changes, and
+// gives them versions of a clock of its own, above what the channel's log has, so that
+// receivers take them also when that log was lost meanwhile. What comes from the source
+// with a lower version after that gets a higher one on its way.
 
-// derived makes the message of a change that the relay made. c.Version is the one that
-// it must lie above.
+// derived makes the message of a change that the relay made. Its version lies above
+// c.Version and that in the log.
 func (r *Relay) derived(c *content.Change, of version.Version, old stored) (outgoing, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return outgoing{}, fmt.Errorf("make an id: %w", err)
 	}
-	c.ID, c.Previous, c.Version = id.String(), old.version, c.Version+1
+	c.ID, c.Previous = id.String(), old.version
+	c.Version = max(c.Version+1, old.version+1, r.clock.Next())
 	m, err := envelope.Message(subject.ImportToProcess(r.channel, c.Object.UID), c, "", "")
 	if err != nil {
 		return outgoing{}, err
@@ -38,11 +40,21 @@ func (r *Relay) derived(c *content.Change, of version.Version, old stored) (outg
 	return outgoing{c.Object.UID, r.expecting(m, c.Kind, old), after}, nil
 }
 
+// again makes the message that passes on what the source has had for a while, and the
+// channel may have had before.
+func (r *Relay) again(m message, old stored) (outgoing, error) {
+	c, err := envelope.Decode(m.in.body)
+	if err != nil {
+		return outgoing{}, err
+	}
+	return r.derived(c, m.head.Version, old)
+}
+
 // bare makes the change that brings a container without anything in it but its id and
 // type.
 func (r *Relay) bare(uid, path string, p tree.Place, m *member, old stored) (outgoing, error) {
 	c := r.without(content.Modified, uid, path, p, m.kind)
-	c.Version = max(m.version-1, old.version)
+	c.Version = m.version
 	return r.derived(c, 0, old)
 }
 
@@ -50,10 +62,7 @@ func (r *Relay) bare(uid, path string, p tree.Place, m *member, old stored) (out
 // version of the source's own removal, 0 when it still has the object.
 func (r *Relay) leave(uid, path string, gone version.Version, old stored) (outgoing, error) {
 	c := r.without(content.Removed, uid, path, old.place, old.kind)
-	c.Version = old.version
-	if gone > 0 {
-		c.Version = max(gone-1, old.version)
-	}
+	c.Version = gone
 	return r.derived(c, gone, old)
 }
 

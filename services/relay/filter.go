@@ -28,6 +28,8 @@ type filter struct {
 
 	selection *selection
 	failures  *failures
+	// first says that the channel's log is being filled for the first time.
+	first bool
 }
 
 // message is what the source's log has of an object.
@@ -88,7 +90,7 @@ func (f *filter) judge(m message, have map[string]stored) (moved bool) {
 		f.failures.forget(m.head.UID, deadletter.Applied)
 	} else {
 		f.failures.tell(m, path, err)
-		if old := have[m.head.UID]; old.of != 0 && !old.removed {
+		if old := have[m.head.UID]; old.in() && old.of != 0 {
 			v = kept
 		}
 	}
@@ -151,7 +153,7 @@ func (f *filter) settle(ctx context.Context, uids []string, fresh map[string]mes
 
 // wanted tells what an object's shape should become; false when it is so already.
 func (f *filter) wanted(uid string, old stored) (shape, bool) {
-	in := old.version > 0 && !old.removed
+	in := old.in()
 	m, known := f.selection.tree.Get(uid)
 	place, _ := f.selection.tree.Place(uid)
 	switch want := f.selection.shape(uid); want {
@@ -224,18 +226,22 @@ func (f *filter) outgoing(ctx context.Context, uid string, fresh map[string]mess
 		place, _ := f.selection.tree.Place(uid)
 		o, err = f.bare(uid, f.path(uid), place, m, old)
 	default:
-		m, ok := fresh[uid]
-		if !ok {
+		m, isFresh := fresh[uid]
+		if !isFresh {
 			newest, err := f.fetch(ctx, uid)
 			if newest == nil || err != nil {
 				return nil, err
 			}
 			m = *newest
 		}
-		if m.head.Version != f.selection.versionOf(uid) {
+		switch {
+		case m.head.Version != f.selection.versionOf(uid):
 			return nil, nil // a newer one is on its way
+		case isFresh || f.first:
+			o, err = f.forward(m.head, m.in, old)
+		default:
+			o, err = f.again(m, old)
 		}
-		o, err = f.forward(m.head, m.in, old)
 	}
 	if err != nil && fault.Of(err).Class == fault.Park {
 		f.unreadable(subject.ExportStream(f.from), fmt.Errorf("%q: %w", f.path(uid), err))
@@ -246,7 +252,7 @@ func (f *filter) outgoing(ctx context.Context, uid string, fresh map[string]mess
 
 // compare computes what the channel is to carry from the whole of the source's log, and
 // mends what differs.
-func (f *filter) compare(ctx context.Context, have map[string]stored) error {
+func (f *filter) compare(ctx context.Context, have map[string]stored, first bool) error {
 	if f.selection == nil {
 		if err := f.learn(ctx, have); err != nil {
 			f.selection = nil
@@ -258,6 +264,8 @@ func (f *filter) compare(ctx context.Context, have map[string]stored) error {
 	if err := f.guard(ctx, uids, have); err != nil {
 		return err
 	}
+	f.first = first
+	defer func() { f.first = false }()
 	return f.settle(ctx, uids, nil, have)
 }
 

@@ -74,6 +74,7 @@ type Relay struct {
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
 	filter    *filter           // nil for a channel that carries everything
+	clock     *version.Clock    // for changes that the relay makes
 	seen      sighting          // of the channel's log
 	reread    atomic.Bool       // it is to be read again
 	// reconnects is how often the connection had come back when open was called.
@@ -93,7 +94,7 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 	if err := r.ensure(ctx); err != nil {
 		return nil, err
 	}
-	r.publisher = publish.New(o.NC, o.JS, publish.Options{})
+	r.publisher, r.clock = publish.New(o.NC, o.JS, publish.Options{}), version.NewClock(0, nil)
 	if o.Expression != nil {
 		r.filter = &filter{Relay: r, options: o}
 	}
@@ -238,7 +239,7 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	if r.filter != nil {
-		err = r.filter.compare(ctx, have)
+		err = r.filter.compare(ctx, have, consumer.CachedInfo().AckFloor.Stream == 0)
 	} else {
 		err = r.mend(ctx, consumer, have)
 	}
@@ -296,6 +297,9 @@ type stored struct {
 	place   tree.Place
 	kind    string
 }
+
+// in tells whether the channel has the object.
+func (s stored) in() bool { return s.version > 0 && !s.removed }
 
 func storedOf(seq uint64, h envelope.Head) stored {
 	return stored{
@@ -443,12 +447,7 @@ func (r *Relay) forward(h envelope.Head, in relayed, old stored) (outgoing, erro
 	if h.Version > old.version {
 		return outgoing{h.UID, r.expecting(envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body), h.Kind, old), after}, nil
 	}
-	c, err := envelope.Decode(in.body)
-	if err != nil {
-		return outgoing{}, err
-	}
-	c.Version = old.version
-	return r.derived(c, h.Version, old)
+	return r.again(message{h, in}, old)
 }
 
 // expecting says which message of its object a message takes the place of.

@@ -17,6 +17,9 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.filter != nil {
+		return r.filter.verify(ctx, have)
+	}
 	var list []reconcile.Difference
 	differs := func(h envelope.Head, what string) {
 		list = append(list, reconcile.Difference{Hop: reconcile.Relay, Site: r.from, Channel: r.channel, UID: h.UID, Path: h.Name, What: what})
@@ -25,7 +28,7 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 		old, ok := have[h.UID]
 		delete(have, h.UID)
 		switch {
-		case ok && old.Version >= h.Version, !ok && h.Kind == content.Removed:
+		case ok && old.Of >= h.Version, !ok && h.Kind == content.Removed:
 		case ok:
 			differs(h, reconcile.Different)
 		default:
@@ -38,4 +41,40 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 		}
 	}
 	return list, err
+}
+
+// verify compares the channel's log with what the expression makes of the source's.
+func (f *filter) verify(ctx context.Context, heads map[string]envelope.Head) ([]reconcile.Difference, error) {
+	have := map[string]stored{}
+	for uid, h := range heads {
+		have[uid] = storedOf(0, h)
+	}
+	now := &filter{Relay: f.Relay, options: f.options} // apart from what the running one knows
+	if err := now.learn(ctx, have); err != nil {
+		return nil, err
+	}
+	var list []reconcile.Difference
+	differs := func(uid, path, what, detail string) {
+		list = append(list, reconcile.Difference{Hop: reconcile.Relay, Site: f.from, Channel: f.channel, UID: uid, Path: path, What: what, Detail: detail})
+	}
+	for _, uid := range now.selection.all() {
+		switch want, needed := now.wanted(uid, have[uid]); {
+		case !needed:
+		case want == absent:
+			differs(uid, heads[uid].Name, reconcile.Extra, "")
+		case have[uid].in():
+			differs(uid, now.path(uid), reconcile.Different, "")
+		default:
+			differs(uid, now.path(uid), reconcile.Missing, "")
+		}
+	}
+	for uid, e := range now.failures.entries {
+		differs(uid, e.Path, reconcile.Failed, e.Reason)
+	}
+	for uid, h := range heads {
+		if _, gone := now.selection.gone[uid]; have[uid].in() && !gone && now.selection.versionOf(uid) == 0 {
+			differs(uid, h.Name, reconcile.Extra, "")
+		}
+	}
+	return list, nil
 }
