@@ -78,7 +78,8 @@ type Exporter struct {
 
 	mu     sync.Mutex // guards inv, which is nil when the log must be read again
 	inv    *inventory
-	loaded time.Time // when the log was read
+	again  map[string]bool // uids of which all bytes are sent again
+	loaded time.Time       // when the log was read
 
 	reread atomic.Bool // the log is to be read again
 	done   atomic.Int64
@@ -90,7 +91,7 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	o.setDefaults()
 	e := &Exporter{
 		Options: o, log: o.Log.With("service", status.Exporter, "site", o.Site),
-		blobs: blob.New(o.JS), hints: make(chan struct{}, 1),
+		blobs: blob.New(o.JS), hints: make(chan struct{}, 1), again: map[string]bool{},
 	}
 	e.report.Store(&status.Report{State: status.Starting})
 	if err := e.ensure(ctx); err != nil {

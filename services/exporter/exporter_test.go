@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -378,4 +379,38 @@ func TestWhatASourceStillHasIsNotRemovedThoughItIsNotListed(t *testing.T) {
 	w.wantPublished(1, careful)
 	p.there = nil
 	w.wantPublished(1, careful)
+}
+
+func TestBytesThatTheBrokerHasLostAreSentAgainWhenAReceiverAsks(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.site.Put("large", contenttest.Leaf(strings.Repeat("0123456789abcdef", 100_000), 1)))
+	e := w.exporter()
+	w.start(e)
+	w.eventually("it is in the log", func() bool { return len(w.log()) == 1 })
+	chunks := func() uint64 {
+		s, err := w.js.Stream(t.Context(), subject.BlobStream)
+		w.must(err)
+		return s.CachedInfo().State.Msgs
+	}
+	before := chunks()
+	s, err := w.js.Stream(t.Context(), subject.BlobStream)
+	w.must(err)
+	w.must(s.Purge(t.Context()))
+	lost := &deadletter.Entry{Stage: deadletter.Export, Site: "hq", UID: w.uid()}
+	m, err := deadletter.Ask(lost, deadletter.Request{Upload: true})
+	w.must(err)
+	_, err = publish.New(w.nc, w.js, publish.Options{}).Publish(t.Context(), []*nats.Msg{m})
+	w.must(err)
+	w.eventually("the chunks are there again", func() bool { return before > 0 && chunks() == before })
+	if e.Done() != 1 {
+		t.Errorf("%d changes are published, want 1", e.Done())
+	}
+}
+
+// uid gives the uid of the only object in the log.
+func (w *world) uid() (uid string) {
+	w.t.Helper()
+	w.must(changelog.Heads(w.t.Context(), w.js, subject.ExportStream("hq"), func(_ uint64, h envelope.Head) { uid = h.UID },
+		func(s string, err error) { w.t.Error(s, err) }))
+	return uid
 }

@@ -83,14 +83,19 @@ func (f *failures) listen(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// request gives up an object, or has everything looked at again, which a cycle does anyway.
+// request has an object's bytes sent again, or gives it up. Otherwise it is enough to look
+// at everything, which a cycle does anyway.
 func (f *failures) request(ctx context.Context, body []byte) error {
 	r, err := deadletter.ParseRequest(body)
 	if err != nil {
 		f.log.Error("a replay cannot be read and is dropped", "error", err)
 		return nil
 	}
-	f.hint()
+	defer f.hint()
+	if r.Upload {
+		f.readAgain(r.UID)
+		return nil
+	}
 	if !r.Discard {
 		return nil
 	}

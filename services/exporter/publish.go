@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,7 +39,13 @@ type batch struct {
 	e       *Exporter
 	msgs    []*nats.Msg
 	bytes   int
-	uploads []blob.Result
+	uploads []upload
+}
+
+// upload is what an object's bytes became in the blob store.
+type upload struct {
+	uid string
+	blob.Result
 }
 
 // carry reads the objects of steps, several at a time, and publishes their changes
@@ -66,7 +71,7 @@ func (e *Exporter) readAll(ctx context.Context, steps []*step, queue chan<- chan
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		_, hasOld := e.old(s.uid)
+		hasOld := e.trusts(s.uid)
 		g.Go(func() error {
 			result <- e.capture(ctx, s, hasOld)
 			return nil
@@ -134,7 +139,7 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	}
 	out.published++
 	e.remember(c.step, k)
-	return b.add(ctx, m, c.uploads)
+	return b.add(ctx, m, c.step.uid, c.uploads)
 }
 
 // postpone decides about an object that could not be read: nearly all such faults
@@ -217,10 +222,12 @@ func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
 	return m, err
 }
 
-func (b *batch) add(ctx context.Context, m *nats.Msg, uploads []blob.Result) error {
+func (b *batch) add(ctx context.Context, m *nats.Msg, uid string, uploads []blob.Result) error {
 	b.msgs = append(b.msgs, m)
 	b.bytes += len(m.Data)
-	b.uploads = append(b.uploads, uploads...)
+	for _, r := range uploads {
+		b.uploads = append(b.uploads, upload{uid, r})
+	}
 	if len(b.msgs) >= batchCount || b.bytes >= batchBytes {
 		return b.flush(ctx)
 	}
@@ -235,10 +242,51 @@ func (b *batch) flush(ctx context.Context) error {
 		return err
 	}
 	b.e.count(len(b.msgs))
-	var errs []error
-	for _, u := range b.uploads {
-		errs = append(errs, b.e.blobs.Confirm(ctx, u))
-	}
+	uploads := b.uploads
 	b.msgs, b.bytes, b.uploads = nil, 0, nil
-	return errors.Join(errs...)
+	return b.e.confirm(ctx, uploads)
+}
+
+// confirm looks after bytes that the broker had before. What is gone is read and sent
+// again by the next cycle.
+func (e *Exporter) confirm(ctx context.Context, uploads []upload) error {
+	for _, u := range uploads {
+		err := e.blobs.Confirm(ctx, u.Result)
+		if fault.Of(err).Code == fault.BlobMissing {
+			e.readAgain(u.uid)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAgain has an object read by the next cycle, and all its bytes sent, whatever the log
+// says of them: they may be missing in the broker.
+func (e *Exporter) readAgain(uid string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.again[uid] = true
+	if e.inv == nil {
+		return
+	}
+	if k, ok := e.inv.tree.Get(uid); ok {
+		at, _ := e.inv.tree.Place(uid)
+		k.fingerprint = ""
+		e.inv.put(uid, at, k)
+	}
+}
+
+// trusts tells whether the chunks that the log names for an object are taken for stored.
+func (e *Exporter) trusts(uid string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.again[uid] {
+		delete(e.again, uid)
+		return false
+	}
+	_, known := e.inv.tree.Get(uid)
+	return known
 }

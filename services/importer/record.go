@@ -130,6 +130,9 @@ func (s *session) giveUp(ctx context.Context, t *task, f *fault.Error, waitsFor 
 	if f.Class != fault.Held {
 		s.log.Error("a change cannot be applied and is set aside", "path", e.Path, "code", e.Code, "attempts", e.Attempts, "error", f, "advice", fault.Advice(f.Code))
 	}
+	if f.Code == fault.BlobMissing || f.Code == fault.BlobDamaged {
+		s.askForBytes(t.change)
+	}
 	acks := t.acks
 	return s.failures.Enqueue(ctx, m, func(_ uint64, err error) {
 		if err != nil {
@@ -140,6 +143,19 @@ func (s *session) giveUp(ctx context.Context, t *task, f *fault.Error, waitsFor 
 			ack()
 		}
 	})
+}
+
+// askForBytes has the source send the bytes of an object again. Should that be lost, the
+// next try asks once more.
+func (s *session) askForBytes(c *content.Change) {
+	e := &deadletter.Entry{Stage: deadletter.Export, Site: c.Source, UID: c.Object.UID, Path: c.Object.Path, Version: c.Version}
+	m, err := deadletter.Ask(e, deadletter.Request{Upload: true, By: "importer of " + s.Site})
+	if err == nil {
+		_, err = s.JS.PublishMsgAsync(m)
+	}
+	if err != nil {
+		s.log.Warn("the source could not be asked for bytes again", "path", c.Object.Path, "error", err)
+	}
 }
 
 // envelope gives the bytes that the change came in; none where it has none.

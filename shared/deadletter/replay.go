@@ -20,10 +20,13 @@ type Request struct {
 	Channel string          `msgpack:"channel"`
 	Version version.Version `msgpack:"version"`
 	// Discard gives the change up instead of trying it again.
-	Discard bool      `msgpack:"discard,omitempty"`
-	By      string    `msgpack:"by"`
-	Why     string    `msgpack:"why,omitempty"`
-	At      time.Time `msgpack:"at"`
+	Discard bool `msgpack:"discard,omitempty"`
+	// Upload asks the exporter of the source to send the object's bytes again, which the
+	// broker does not have any more.
+	Upload bool      `msgpack:"upload,omitempty"`
+	By     string    `msgpack:"by"`
+	Why    string    `msgpack:"why,omitempty"`
+	At     time.Time `msgpack:"at"`
 }
 
 // Ask makes the message that puts a request into the queue of the failing site, and of no

@@ -81,8 +81,8 @@ var advice = map[Code]string{
 	Unsupported:   "This driver cannot hold such an object; leave it out of the channel.",
 	Invalid:       "The change is malformed; look at its source, then discard it.",
 	SchemaUnknown: "The change was written by a newer version; upgrade this service, then replay.",
-	BlobMissing:   "The bytes are not in the broker; take the object off the source, and put it back when that has landed.",
-	BlobDamaged:   "The stored bytes do not have the digest they claim; take the object off the source, and put it back when that has landed.",
+	BlobMissing:   "The source has been asked to send the bytes again; the change is tried again by itself.",
+	BlobDamaged:   "The source has been asked to send the bytes again; the change is tried again by itself.",
 	BrokerDown:    "Bring the broker back; work goes on by itself.",
 	BrokerFull:    "Raise the broker's limits or free space; work goes on by itself.",
 	ReadFailed:    "The source could not read the object; mend it there, the next scan tries again.",
@@ -111,7 +111,7 @@ func Advice(c Code) string {
 // passing are the codes whose cause may go away without anybody telling Synchro.
 var passing = map[Code]bool{
 	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
-	PathTaken: true, ParentMissing: true, BlobMissing: true, ReadFailed: true, SchemaUnknown: true,
+	PathTaken: true, ParentMissing: true, BlobMissing: true, BlobDamaged: true, ReadFailed: true, SchemaUnknown: true,
 	Locked: true, Conflict: true,
 }
 
