@@ -93,6 +93,12 @@ func (p *Peer) ZS(t testing.TB, args ...string) []byte {
 	return p.run(t, "zs.py", append([]string{p.folder}, args...)...)
 }
 
+// ZEXP runs zexp.py, which makes exports and imports others, and gives what it prints.
+func (p *Peer) ZEXP(t testing.TB, args ...string) []byte {
+	t.Helper()
+	return p.run(t, "zexp.py", append([]string{p.folder}, args...)...)
+}
+
 func (p *Peer) run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), p.python, append([]string{"-B", p.script(name)}, args...)...)

@@ -75,6 +75,13 @@ func (s *Source) failed(err error) error {
 	return err
 }
 
+// Begins tells whether the next bytes are those of a word, without reading them. What
+// lies beyond the bound counts as well.
+func (s *Source) Begins(word string) bool {
+	w, _ := s.r.Peek(len(word))
+	return string(w) == word
+}
+
 func (s *Source) skip(n int) {
 	_, _ = s.r.Discard(n) // n bytes are buffered, so this cannot fail
 	s.at += int64(n)
