@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sync v0.25.0
+	synchro.example/services/bridge v0.0.0
 	synchro.example/services/exporter v0.0.0
 	synchro.example/services/importer v0.0.0
 	synchro.example/services/relay v0.0.0

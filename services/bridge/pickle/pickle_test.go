@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -110,5 +112,26 @@ func TestRefusalIsFitForALog(t *testing.T) {
 	r := Refuse(Global, 7, "os\x1b[2J\n"+strings.Repeat("é", 1000), "is bad")
 	if text := r.Error(); !strings.HasPrefix(text, `byte 7: "os\x1b[2J\n\u00e9`) || len(text) > 2000 {
 		t.Error(text)
+	}
+}
+
+func TestEachCodeIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/classic-files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("pickle.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## Why a file is refused")
+	codes := regexp.MustCompile(`Code = "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(codes) < 10 || len(codes) != strings.Count(table, "\n| `") {
+		t.Errorf("%d codes, %d rows", len(codes), strings.Count(table, "\n| `"))
+	}
+	for _, code := range codes {
+		if !strings.Contains(table, "\n| `"+code[1]+"` |") {
+			t.Errorf("docs/classic-files.md lacks the code %s", code[1])
+		}
 	}
 }
