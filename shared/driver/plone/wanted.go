@@ -22,11 +22,14 @@ type wanted struct {
 }
 
 func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
+	w := &wanted{payloads: map[string]*content.Payload{}}
+	if len(op.Change.Payloads) == 0 && op.Change.Object.Type != content.TypeFile {
+		return bare(op, w), nil
+	}
 	p := op.Change.Payload(content.PluginContent)
 	if p == nil {
 		return nil, fault.Errorf(fault.Park, fault.Invalid, "place %q: the change has no content payload", op.To)
 	}
-	w := &wanted{payloads: map[string]*content.Payload{}}
 	if typ := op.Change.Object.Type; typ == content.TypeFile || typ == content.TypeFolder {
 		return fromTree(op, w)
 	}
@@ -51,6 +54,15 @@ func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 		}
 	}
 	return w, nil
+}
+
+// bare is a container that comes with nothing but its name and type. Plone wants a title.
+func bare(op *content.Op, w *wanted) *wanted {
+	w.Type, w.Fields = op.Change.Object.Type, map[string]any{"title": op.Change.Object.Name}
+	if w.Type == content.TypeFolder {
+		w.Type = "Folder"
+	}
+	return w
 }
 
 // fromTree makes objects of what a folder tree holds.
