@@ -222,6 +222,6 @@ func (e *Exporter) standBy(h lease.Holder) {
 }
 
 func (e *Exporter) tell(r status.Report) {
-	r.Done = e.done.Load()
+	r.Done, r.Failed = e.done.Load(), e.failures.codes()
 	e.report.Store(&r)
 }

@@ -135,6 +135,17 @@ func (f *failures) account(ctx context.Context, problems []problem) error {
 	return f.keep(ctx, changed...)
 }
 
+// codes counts what fails by its code.
+func (f *failures) codes() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := map[string]int{}
+	for _, e := range f.entries {
+		counts[string(e.Code)]++
+	}
+	return counts
+}
+
 // isNew tells whether a problem has not been told yet.
 func (f *failures) isNew(p problem) bool {
 	f.mu.Lock()

@@ -98,8 +98,7 @@ func (s *session) settle(ctx context.Context, uid string, c deadletter.Closing) 
 	if e == nil {
 		return nil
 	}
-	delete(s.failed, uid)
-	delete(s.waiting[e.WaitsFor], uid)
+	s.forgetFailure(uid)
 	m, err := deadletter.Message(e.Close(c), nil)
 	if err != nil {
 		return err

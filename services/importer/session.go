@@ -45,6 +45,7 @@ type session struct {
 	newest     map[string]*task // by uid, the newest that is queued
 	lacking    lacking
 	failed     map[string]*deadletter.Entry
+	codes      map[fault.Code]int           // how many of them have which code
 	waiting    map[string]map[string]string // uid to the uids that wait for it, and their channels
 
 	inbox   chan delivery
@@ -109,7 +110,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 func newSession(i *Importer) *session {
 	s := &session{
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{},
-		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{},
+		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{}, codes: map[fault.Code]int{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
@@ -160,12 +161,27 @@ func (s *session) recall(e *ledger.Entry) {
 }
 
 func (s *session) recallFailure(e *deadletter.Entry) {
+	s.forgetFailure(e.UID)
 	s.failed[e.UID] = e
+	s.codes[e.Code]++
 	if !e.Next.IsZero() && (s.nextTry.IsZero() || e.Next.Before(s.nextTry)) {
 		s.nextTry = e.Next
 	}
 	if e.WaitsFor != "" {
 		s.wait(e.WaitsFor, e.UID, e.Channel)
+	}
+}
+
+// forgetFailure takes a failure out of what is known.
+func (s *session) forgetFailure(uid string) {
+	e := s.failed[uid]
+	if e == nil {
+		return
+	}
+	delete(s.failed, uid)
+	delete(s.waiting[e.WaitsFor], uid)
+	if s.codes[e.Code]--; s.codes[e.Code] == 0 {
+		delete(s.codes, e.Code)
 	}
 }
 
@@ -289,7 +305,10 @@ func (s *session) left(ctx context.Context) (bool, error) {
 }
 
 func (s *session) say() {
-	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load(), Drift: s.drift}
+	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load(), Drift: s.drift, Failed: map[string]int{}}
+	for code, n := range s.codes {
+		r.Failed[string(code)] = n
+	}
 	for _, t := range s.newest {
 		if at := t.change.CapturedAt; r.Oldest.IsZero() || at.Before(r.Oldest) {
 			r.Oldest = at

@@ -25,7 +25,7 @@ type Parts func(ctx context.Context, env *Env, site string) ([]lifecycle.Part, e
 // Serve runs parts until ctx ends or one of them cannot go on, and shows health
 // meanwhile where the configuration has an address for it.
 func Serve(ctx context.Context, env *Env, parts []lifecycle.Part) error {
-	stop, err := serveHealth(ctx, env)
+	stop, err := serveHealth(ctx, env, parts)
 	if err != nil {
 		return err
 	}
@@ -98,8 +98,9 @@ func runArgs(ctx context.Context, name string, args []string, log *slog.Logger, 
 	return Run(ctx, *file, *site, log, open)
 }
 
-// serveHealth answers GET /healthz with 200 while the broker can be reached.
-func serveHealth(ctx context.Context, env *Env) (stop func(), err error) {
+// serveHealth answers GET /healthz with 200 while the broker can be reached, and GET
+// /metrics.
+func serveHealth(ctx context.Context, env *Env, parts []lifecycle.Part) (stop func(), err error) {
 	addr := env.Config.HTTP.Listen
 	if addr == "" {
 		return func() {}, nil
@@ -116,6 +117,7 @@ func serveHealth(ctx context.Context, env *Env) (stop func(), err error) {
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	mux.Handle("GET /metrics", metrics(env.NC, parts))
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	go func() { _ = srv.Serve(l) }()
 	return func() { _ = srv.Close() }, nil

@@ -45,6 +45,8 @@ type Report struct {
 	Oldest time.Time `json:"oldest,omitzero"`
 	// Drift is how many objects of a receiving site somebody else has changed.
 	Drift int `json:"drift,omitempty"`
+	// Failed counts the objects in ERROR by their code.
+	Failed map[string]int `json:"failed,omitempty"`
 	// Done counts what it has done since it started.
 	Done int64 `json:"done"`
 }

@@ -1,0 +1,90 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/status"
+)
+
+// scrapeLimit bounds how long the services of a process are asked for.
+const scrapeLimit = 5 * time.Second
+
+// metrics answers GET /metrics in the form of Prometheus, with what the services of this
+// process say of themselves to status.
+func metrics(nc *nats.Conn, parts []lifecycle.Part) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &reporter{nc, parts})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+type reporter struct {
+	nc    *nats.Conn
+	parts []lifecycle.Part
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("synchro_"+name, help, append([]string{"role", "name"}, labels...), nil)
+}
+
+// The metrics. The label code is one of package fault, state one of package status.
+var (
+	descState   = desc("state", "1 for the state that the service is in.", "state")
+	descDone    = desc("changes_total", "Changes that the service has carried out since it started.")
+	descPending = desc("pending", "Changes that the service has in hand.")
+	descLag     = desc("lag_seconds", "Age of the oldest change in hand, 0 when there is none.")
+	descFailed  = desc("failed", "Objects in ERROR.", "code")
+	descDrift   = desc("drift", "Objects of a receiving site that somebody else has changed.")
+)
+
+// Describe is for the registry.
+func (r *reporter) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descState, descDone, descPending, descLag, descFailed, descDrift} {
+		out <- d
+	}
+}
+
+// Collect asks each service. One that does not answer is stopped.
+func (r *reporter) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)
+	defer cancel()
+	for _, p := range r.parts {
+		role, name, ok := strings.Cut(p.Name, " ")
+		if !ok {
+			continue
+		}
+		report, err := status.Ask(ctx, r.nc, role, name)
+		if err != nil {
+			report = status.Report{State: status.Stopped}
+		}
+		collect(out, role, name, &report)
+	}
+}
+
+func collect(out chan<- prometheus.Metric, role, name string, r *status.Report) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{role, name}, labels...)...)
+	}
+	gauge(descState, 1, r.State)
+	out <- prometheus.MustNewConstMetric(descDone, prometheus.CounterValue, float64(r.Done), role, name)
+	gauge(descPending, float64(r.Pending))
+	lag := 0.0
+	if !r.Oldest.IsZero() {
+		lag = time.Since(r.Oldest).Seconds()
+	}
+	gauge(descLag, lag)
+	for code, n := range r.Failed {
+		gauge(descFailed, float64(n), code)
+	}
+	if role == status.Importer {
+		gauge(descDrift, float64(r.Drift))
+	}
+}

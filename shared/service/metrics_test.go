@@ -1,0 +1,41 @@
+package service
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"synchro.example/shared/broker/brokertest"
+	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/status"
+)
+
+func TestMetricsSayWhatTheServicesSayOfThemselves(t *testing.T) {
+	nc := brokertest.Conn(t)
+	stop, err := status.Serve(nc, status.Importer, "paris", func() status.Report {
+		return status.Report{State: status.Running, Pending: 3, Done: 7, Drift: 2, Failed: map[string]int{"permission": 4}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	answer := httptest.NewRecorder()
+	parts := []lifecycle.Part{{Name: "importer paris"}, {Name: "relay public"}, {Name: "collector"}}
+	metrics(nc, parts).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	for _, want := range []string{
+		`synchro_state{name="paris",role="importer",state="running"} 1`,
+		`synchro_state{name="public",role="relay",state="stopped"} 1`,
+		`synchro_changes_total{name="paris",role="importer"} 7`,
+		`synchro_pending{name="paris",role="importer"} 3`,
+		`synchro_failed{code="permission",name="paris",role="importer"} 4`,
+		`synchro_drift{name="paris",role="importer"} 2`,
+		`go_goroutines`,
+	} {
+		if !strings.Contains(answer.Body.String(), want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if strings.Contains(answer.Body.String(), "collector\"") {
+		t.Error("what has no status is shown")
+	}
+}
