@@ -116,10 +116,9 @@ func (e *Exporter) storedChunks(ctx context.Context, uid string) map[content.Dig
 	if old == nil || err != nil {
 		return stored
 	}
+	walk := e.blobs.Walk(func(d content.Digest) { stored[d] = true })
 	for _, b := range envelope.Blobs(old) {
-		for _, d := range b.Chunks {
-			stored[d] = true
-		}
+		_ = walk.Blob(ctx, b)
 	}
 	return stored
 }

@@ -20,7 +20,9 @@ import (
 	"synchro.example/shared/broker/brokertest"
 	"synchro.example/shared/broker/embedded"
 	"synchro.example/shared/content"
+	"synchro.example/shared/deadletter"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -121,6 +123,38 @@ func TestAllLogsOfTheBrokerAreRead(t *testing.T) {
 	b.wants("three", "two")
 	b.log(export("a"), b.change("a", nil))
 	b.wants("two")
+}
+
+func TestAChangeThatFailedKeepsItsBytes(t *testing.T) {
+	b := newBench(t)
+	if err := stream.Ensure(t.Context(), b.js, stream.Errors()); err != nil {
+		t.Fatal(err)
+	}
+	put := func(e *deadletter.Entry, body []byte) {
+		t.Helper()
+		m, err := deadletter.Message(e, body)
+		if err == nil {
+			_, err = b.js.PublishMsg(t.Context(), m)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := envelope.Encode(b.change("a", []byte("one")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := &deadletter.Entry{Site: "paris", UID: "a"}
+	put(failed, body)
+	put(&deadletter.Entry{Site: "paris", UID: "b"}, nil)
+	put(&deadletter.Entry{Site: "paris", UID: "c"}, []byte("nobody can read this"))
+	b.wants("one")
+	put(failed.Close(deadletter.Closing{As: deadletter.Applied}), body)
+	b.wants()
+	put(&deadletter.Entry{Site: "paris", UID: "d"}, []byte{0x81, 0xa6, 's', 'c', 'h', 'e', 'm', 'a', 9})
+	if _, err := b.referred(t.Context()); fault.Of(err).Code != fault.SchemaUnknown {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestManyChangesAreAllRead(t *testing.T) {

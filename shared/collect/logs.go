@@ -7,12 +7,14 @@ import (
 	"hash/maphash"
 	"sync"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
 
@@ -28,7 +30,7 @@ func (l logs) blobs(ctx context.Context, each func(context.Context, *content.Blo
 	names := l.js.StreamNames(ctx)
 	var all []string
 	for name := range names.Name() {
-		if subject.IsLog(name) {
+		if subject.KeepsEnvelopes(name) {
 			all = append(all, name)
 		}
 	}
@@ -64,11 +66,11 @@ func (r *reading) read(ctx context.Context) error {
 	g, bodies := errgroup.WithContext(ctx)
 	g.SetLimit(fetches)
 	err = changelog.Scan(ctx, r.js, r.name, changelog.Options{HeadersOnly: true}, func(m jetstream.Msg) error {
-		if !subject.IsChange(m.Subject()) {
+		if !r.concerns(m.Subject()) {
 			return nil
 		}
 		r.seen[maphash.String(r.seed, m.Subject())] = struct{}{}
-		if h, err := envelope.ParseHead(m.Headers()); err == nil && !h.HasBlobs {
+		if !mayRefer(m.Headers()) {
 			return nil
 		}
 		subj := m.Subject()
@@ -84,6 +86,22 @@ func (r *reading) read(ctx context.Context) error {
 	return r.rest(ctx)
 }
 
+// concerns tells whether a message may be one with an envelope.
+func (r *reading) concerns(subj string) bool {
+	return r.name == subject.ErrorStream || subject.IsChange(subj)
+}
+
+// mayRefer tells by its headers whether a message must be read whole. Those of a change
+// say whether it refers to blobs; a failure has none of them, and is empty without an
+// envelope.
+func mayRefer(h nats.Header) bool {
+	if h.Get(nats.MsgSize) == "0" {
+		return false
+	}
+	head, err := envelope.ParseHead(h)
+	return err != nil || head.HasBlobs
+}
+
 // rest reads what the broker counts as there and has not given: a damaged message is
 // left out without a word.
 func (r *reading) rest(ctx context.Context) error {
@@ -92,7 +110,7 @@ func (r *reading) rest(ctx context.Context) error {
 		return err
 	}
 	for subj := range info.State.Subjects {
-		if _, ok := r.seen[maphash.String(r.seed, subj)]; ok || !subject.IsChange(subj) {
+		if _, ok := r.seen[maphash.String(r.seed, subj)]; ok || !r.concerns(subj) {
 			continue
 		}
 		if err := r.body(ctx, subj); err != nil {
@@ -107,12 +125,18 @@ func (r *reading) rest(ctx context.Context) error {
 func (r *reading) body(ctx context.Context, subj string) error {
 	m, err := r.log.GetLastMsgForSubject(ctx, subj)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("message %s is listed but cannot be read; it is damaged, or was removed just now", subj)
+		return r.missing(ctx, subj)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", subj, err)
 	}
+	if len(m.Data) == 0 {
+		return nil
+	}
 	c, err := envelope.Decode(m.Data)
+	if err != nil && r.name == subject.ErrorStream && fault.Of(err).Code == fault.Invalid {
+		return nil // it failed for that, and nobody can ever apply it
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", subj, err)
 	}
@@ -124,4 +148,14 @@ func (r *reading) body(ctx context.Context, subj string) error {
 		}
 	}
 	return nil
+}
+
+// missing tells a message that was removed just now from one that is damaged: the
+// broker counts that as there.
+func (r *reading) missing(ctx context.Context, subj string) error {
+	info, err := r.log.Info(ctx, jetstream.WithSubjectFilter(subj))
+	if err == nil && info.State.Subjects[subj] > 0 {
+		err = fmt.Errorf("the broker has message %s and cannot read it; its store is damaged", subj)
+	}
+	return err
 }

@@ -34,9 +34,10 @@ func ExportStream(site string) string { return exportStream + site }
 // ImportStream keeps the newest change of each object of a channel.
 func ImportStream(channel string) string { return importStream + channel }
 
-// IsLog tells whether a stream is the log of a source or of a channel.
-func IsLog(stream string) bool {
-	return strings.HasPrefix(stream, exportStream) || strings.HasPrefix(stream, importStream)
+// KeepsEnvelopes tells whether a stream is the log of a source or of a channel, or
+// keeps the changes that failed.
+func KeepsEnvelopes(stream string) bool {
+	return strings.HasPrefix(stream, exportStream) || strings.HasPrefix(stream, importStream) || stream == ErrorStream
 }
 
 // LedgerStream keeps, per object, what has taken effect on a receiving site.
