@@ -77,9 +77,12 @@ func (s *Source) failed(err error) error {
 
 // Begins tells whether the next bytes are those of a word, without reading them. What
 // lies beyond the bound counts as well.
-func (s *Source) Begins(word string) bool {
-	w, _ := s.r.Peek(len(word))
-	return string(w) == word
+func (s *Source) Begins(word string) (bool, error) {
+	w, err := s.r.Peek(len(word))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return string(w) == word, nil
 }
 
 func (s *Source) skip(n int) {
@@ -89,12 +92,14 @@ func (s *Source) skip(n int) {
 
 // Byte reads one byte.
 func (s *Source) Byte() (byte, error) {
-	w, err := s.window()
-	if err != nil {
-		return 0, err
+	if s.at >= s.bound.At {
+		return 0, Refuse(s.bound.Code, s.at, "", "%s", s.bound.Reason)
 	}
-	c := w[0]
-	s.skip(1)
+	c, err := s.r.ReadByte()
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	s.at++
 	return c, nil
 }
 

@@ -99,7 +99,9 @@ type export struct {
 }
 
 func (e *export) read() error {
-	if !e.src.Begins(Magic) {
+	if begins, err := e.src.Begins(Magic); err != nil {
+		return err
+	} else if !begins {
 		return pickle.Refuse(pickle.Magic, 0, "", "the file does not begin with %s", Magic)
 	}
 	if err := e.src.Copy(io.Discard, int64(len(Magic))); err != nil {
@@ -154,9 +156,12 @@ func (e *export) record(at int64, id oid, size uint64) error {
 	if len(e.records) == 1 {
 		e.report.Root = class
 	}
-	marked, isBlob := e.src.Begins(blobMark), class == blobClass
+	marked, err := e.src.Begins(blobMark)
+	if err != nil {
+		return err
+	}
 	// Old readers look for the mark, new ones at the class.
-	if marked != isBlob {
+	if isBlob := class == blobClass; marked != isBlob {
 		return pickle.Refuse(pickle.Structure, e.src.Offset(), class.String(), "is a blob by its class or by its mark, but not by both")
 	}
 	if marked {

@@ -371,12 +371,15 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, errDisk }
 
 func TestFailureToReadIsNoRefusal(t *testing.T) {
-	_, err := Decode(io.MultiReader(strings.NewReader("(lp1\n"), failing{}), Options{})
-	if _, refused := pickle.AsRefusal(err); refused || !errors.Is(err, errDisk) {
-		t.Errorf("got %v", err)
-	}
-	if f := fault.Of(err); f.Class != fault.Retry {
-		t.Errorf("the class is %s", f.Class)
+	file := goldenFiles(t)["file"]
+	for n := range len(file) + 1 {
+		_, err := Decode(io.MultiReader(bytes.NewReader(file[:n]), failing{}), Options{})
+		if _, refused := pickle.AsRefusal(err); refused || !errors.Is(err, errDisk) {
+			t.Fatalf("behind %d bytes: %v", n, err)
+		}
+		if f := fault.Of(err); f.Class != fault.Retry {
+			t.Fatalf("the class is %s", f.Class)
+		}
 	}
 }
 

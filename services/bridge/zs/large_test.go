@@ -15,7 +15,7 @@ import (
 )
 
 // size is that of the large file; -args -size=2147483647 tries the largest one.
-var size = flag.Int64("size", 64<<20, "size of the large .zs file, in bytes")
+var size = flag.Int64("size", 32<<20, "size of the large .zs file, in bytes")
 
 // maxMemory is what decoding or encoding may reserve altogether, whatever the size.
 const maxMemory = 4 << 20
