@@ -3,7 +3,6 @@ package importer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/services/importer/schedule"
-	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/control"
 	"synchro.example/shared/deadletter"
@@ -192,118 +190,6 @@ func (s *session) wait(on, uid, channel string) {
 	s.waiting[on][uid] = channel
 }
 
-// loop takes in, gives out and records, until soft ends and nothing runs, or, with an
-// upstream, until that is closed and nothing is left.
-func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) error {
-	tick := time.NewTicker(reportEvery)
-	defer tick.Stop()
-	for {
-		if soft.Err() != nil && s.running == 0 {
-			return nil
-		}
-		if soft.Err() == nil {
-			if err := s.dispatch(hard); err != nil {
-				return err
-			}
-		}
-		var idle <-chan time.Time
-		if upstream != nil && s.idle() {
-			idle = time.After(askEvery)
-		}
-		select {
-		case <-hard.Done():
-			return nil
-		case <-s.endOf(soft):
-		case err := <-s.broken:
-			return err
-		case d := <-s.roomFor():
-			if err := s.receive(hard, d); err != nil {
-				return err
-			}
-		case r := <-s.results:
-			s.running--
-			if err := s.conclude(hard, r); err != nil {
-				return err
-			}
-		case t := <-s.again:
-			s.asleep--
-			s.due = append(s.due, t)
-		case <-s.paused.wake.C:
-			s.paused.probe = true
-		case <-s.news:
-			if err := s.hear(hard); err != nil {
-				return err
-			}
-		case do := <-s.asked:
-			if err := do(); err != nil {
-				return err
-			}
-		case <-tick.C:
-			s.say()
-			if p, paused := s.told.Site(s.Site); paused && upstream != nil {
-				return fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("site %s is %v", s.Site, p))
-			}
-			if s.NC.Stats().Reconnects != s.reconnects {
-				return errReconnected
-			}
-			if err := errors.Join(s.tryAgain(hard), s.healRest(hard)); err != nil {
-				return err
-			}
-			if upstream != nil && s.paused.on && time.Since(s.paused.since) > pauseLimit {
-				return fault.OfSite(fault.Retry, fault.TargetDown, fmt.Errorf("site %s has taken nothing for %v: %w", s.Site, pauseLimit, s.paused.reason))
-			}
-		case <-idle:
-			if !isClosed(upstream) {
-				continue
-			}
-			if left, err := s.left(hard); err != nil || !left {
-				return err
-			}
-		}
-	}
-}
-
-// endOf is soft's end as long as something runs: the loop must not spin on it.
-func (s *session) endOf(soft context.Context) <-chan struct{} {
-	if soft.Err() != nil {
-		return nil
-	}
-	return soft.Done()
-}
-
-// roomFor is the inbox while there is room.
-func (s *session) roomFor() <-chan delivery {
-	if s.tasks.Open() >= s.Window {
-		return nil
-	}
-	return s.inbox
-}
-
-// idle tells whether nothing is here.
-func (s *session) idle() bool {
-	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0 && len(s.lacking.ready) == 0
-}
-
-// left asks the broker whether anything is on its way to the site.
-func (s *session) left(ctx context.Context) (bool, error) {
-	if err := errors.Join(s.records.Flush(ctx), s.failures.Flush(ctx)); err != nil {
-		return true, err
-	}
-	if err := s.NC.FlushTimeout(flushWait); err != nil {
-		return true, changelog.Classify(err)
-	}
-	for _, c := range s.consumers {
-		info, err := c.Info(ctx)
-		if err != nil {
-			return true, changelog.Classify(err)
-		}
-		if info.NumPending > 0 || info.NumAckPending > 0 {
-			return true, nil
-		}
-	}
-	return !s.idle() || !s.compared, nil
-}
-
 func (s *session) say() {
 	r := status.Report{State: status.Running, Pending: s.tasks.Open() + len(s.inbox), Done: s.done.Load(), Drift: s.drift, Failed: map[string]int{}}
 	for code, n := range s.codes {
@@ -345,15 +231,6 @@ func (s *session) order(what string) {
 	select {
 	case s.orders <- what:
 	default:
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 
