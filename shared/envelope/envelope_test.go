@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
@@ -145,6 +148,27 @@ func FuzzDecode(f *testing.F) {
 		}
 		if !reflect.DeepEqual(c.Payloads, d.Payloads) || c.Object.UID != d.Object.UID {
 			t.Fatalf("round trip changed %+v to %+v", c, d)
+		}
+	})
+}
+
+func FuzzParseHead(f *testing.F) {
+	m, err := Message("x", sample(), "f 1", "i%1")
+	if err != nil {
+		f.Fatal(err)
+	}
+	get := m.Header.Get
+	f.Add(get("Synchro-UID"), get("Synchro-Name"), get("Synchro-Version"), get("Synchro-Digest"))
+	f.Add("%", "%4", "+000000000000001", "zz")
+	f.Fuzz(func(t *testing.T, uid, name, version, digest string) {
+		h, err := ParseHead(nats.Header{
+			"Synchro-Uid": {uid}, "Synchro-UID": {uid}, "Synchro-Name": {name}, "Synchro-Version": {version}, "Synchro-Digest": {digest},
+		})
+		switch {
+		case err != nil && fault.Of(err).Code != fault.Invalid:
+			t.Fatal(err)
+		case err == nil && (h.UID == "" || h.Version.String() != strings.ToLower(version)):
+			t.Fatalf("got %+v", h)
 		}
 	})
 }
