@@ -29,8 +29,9 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 			return err
 		}
 	}
+	moved := 0
 	if w.wants(orderField) && doc.container() {
-		if err := w.arrange(ctx); err != nil {
+		if moved, err = w.arrange(ctx); err != nil {
 			return err
 		}
 	}
@@ -42,6 +43,9 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 		return err
 	}
 	w.leave(have)
+	if w.op.Applied != nil && moved == 0 {
+		w.op.Applied((&row{UID: w.uid(), path: w.to, Modified: doc.modified(), State: have.ReviewState}).fingerprint())
+	}
 	return nil
 }
 

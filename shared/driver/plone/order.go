@@ -8,14 +8,15 @@ import (
 )
 
 // arrange brings what a container holds into the order of the change, as far as it is
-// there. What is on this site alone stays where it is, between its neighbours.
-func (w *work) arrange(ctx context.Context) error {
+// there, and tells how many moves that took. What is on this site alone stays where it
+// is, between its neighbours.
+func (w *work) arrange(ctx context.Context) (moved int, err error) {
 	if len(w.want.Order) == 0 {
-		return nil
+		return 0, nil
 	}
 	rows, err := w.children(ctx, w.to)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	have := make([]string, len(rows))
 	ids := make(map[string]string, len(rows))
@@ -31,13 +32,14 @@ func (w *work) arrange(ctx context.Context) error {
 		}
 	}
 	for _, m := range moves(have, want) {
+		moved++
 		w.effects++
 		body := map[string]any{"ordering": map[string]any{"obj_id": ids[m.what], "delta": m.delta}}
 		if _, err := w.do(ctx, request{method: http.MethodPatch, path: w.to, body: body}); err != nil {
-			return err
+			return moved, err
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // shift moves one element of a list by some places.

@@ -204,22 +204,18 @@ var skippedTypes = []string{"Plone Site", "Discussion Item"}
 var languageFolders = []string{"LRF", "LIF"}
 
 // selection yields the rows that a source has as items, containers first.
-type selection struct {
-	scope Scope
-	skip  func(r *row, why string)
-}
+type selection struct{ scope Scope }
 
 func (s selection) item(r *row) (content.Item, bool) {
 	if r.path == "" || slices.Contains(skippedTypes, r.Type) || !s.scope.has(r) {
 		return content.Item{}, false
 	}
+	item := content.Item{UID: r.key(), Path: r.path, Type: r.Type, Identity: r.UID, Fingerprint: r.fingerprint(), Handle: *r}
 	if why := unusable(r); why != "" {
-		s.skip(r, why)
-		return content.Item{}, false
+		item.Unsettled = true
+		item.Problem = fault.Errorf(fault.Park, fault.Unsupported, "/%s cannot be carried: %s", r.path, why)
 	}
-	return content.Item{
-		UID: r.UID, Path: r.path, Type: r.Type, Identity: r.UID, Fingerprint: r.fingerprint(), Handle: *r,
-	}, true
+	return item, true
 }
 
 func unusable(r *row) string {

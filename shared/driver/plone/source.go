@@ -83,13 +83,13 @@ func (s *source) list(ctx context.Context) ([]content.Item, error) {
 	}
 	due := s.due(time.Now())
 	var items []content.Item
-	pick := selection{scope: s.opts.Scope, skip: s.report}
+	pick := selection{scope: s.opts.Scope}
 	for _, r := range s.sorted() {
 		item, ok := pick.item(&r)
 		if !ok || s.skipped[r.UID] == item.Fingerprint {
 			continue
 		}
-		item.Unsettled = s.unsettled(&r)
+		item.Unsettled = item.Unsettled || s.unsettled(&r)
 		if due(r.UID) {
 			item.Fingerprint = fmt.Sprintf("%s\x1fswept %d", item.Fingerprint, s.swept.UnixNano())
 		}

@@ -52,9 +52,10 @@ func (s *site) target(t testing.TB) *target {
 	return must[content.Target](t)(OpenTarget(s.options(t))).(*target)
 }
 
-// kinds are the kinds of sites that tests run on: real ones where scripts/plone has
-// brought them up.
+// kinds are the kinds of sites that tests run on: the fake for speed and faults, and real
+// ones where scripts/plone has brought them up.
 func kinds(t *testing.T, test func(t *testing.T, fresh func(t *testing.T) *site)) {
+	t.Run("fake", func(t *testing.T) { test(t, newFakeSite) })
 	t.Run("real", func(t *testing.T) {
 		if os.Getenv("SYNCHRO_PLONE") == "" {
 			t.Skip("no real Plone is up: scripts/plone with 2 go test ./shared/driver/plone")
