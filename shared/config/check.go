@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 var siteName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
@@ -36,6 +37,9 @@ func (c *Config) resolve(dir string) {
 
 func (p *parser) check(c *Config) {
 	p.checkBroker(&c.Broker)
+	if time.Duration(c.Tombstones) < time.Second {
+		p.add("tombstones", "is %v, want at least 1s", time.Duration(c.Tombstones))
+	}
 	if len(c.Sites) == 0 {
 		p.add("sites", "is empty; name at least one site")
 	}

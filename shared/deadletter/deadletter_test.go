@@ -96,6 +96,23 @@ func TestAFailureThatIsSettledIsClosedAndKeptForAWhile(t *testing.T) {
 	}
 }
 
+func TestADamagedEntryIsListedAndHidesNoOther(t *testing.T) {
+	js, s := newStore(t)
+	put(t, js, entry(deadletter.Import, "paris", "news", "good"), "")
+	bad := nats.NewMsg(subject.ImportError("paris", "bad"))
+	bad.Header.Set(subject.HeaderEntry, "%%%")
+	if _, err := js.PublishMsg(t.Context(), bad); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.OfImport(t.Context(), "paris")
+	if err != nil || len(list) != 2 {
+		t.Fatalf("got %+v, %v", list, err)
+	}
+	if e := list[0]; e.UID != "bad" || e.Site != "paris" || e.Stage != deadletter.Import || e.Code != fault.Invalid {
+		t.Errorf("got %+v", e)
+	}
+}
+
 func TestAReasonIsCutBetweenLetters(t *testing.T) {
 	e := entry(deadletter.Import, "paris", "news", "a")
 	e.Reason = strings.Repeat("é", 5000) + "x"

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/changelog"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
 
@@ -49,7 +51,7 @@ func (s *Store) read(ctx context.Context, subjects string, wanted func(*Entry) b
 	err := changelog.Scan(ctx, s.js, subject.ErrorStream, o, func(m jetstream.Msg) error {
 		e, err := Parse(m.Headers())
 		if err != nil {
-			return fmt.Errorf("the failure kept at %s: %w", m.Subject(), err)
+			e = unreadable(m.Subject(), err)
 		}
 		if wanted(e) {
 			entries = append(entries, *e)
@@ -61,6 +63,23 @@ func (s *Store) read(ctx context.Context, subjects string, wanted func(*Entry) b
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Last.Compare(b.Last) })
 	return entries, err
+}
+
+// unreadable stands for a damaged entry, so that it is listed and can be discarded, and does
+// not hide the others.
+func unreadable(subj string, err error) *Entry {
+	site, _ := subject.ErrorSite(subj)
+	return &Entry{
+		Stage: stageOf(subj), Site: site, UID: subj[strings.LastIndexByte(subj, '.')+1:], Path: subj,
+		Code: fault.Invalid, Class: fault.Park, Reason: fmt.Sprintf("what was kept of this failure cannot be read: %v", err),
+	}
+}
+
+func stageOf(subj string) Stage {
+	if subject.IsExportError(subj) {
+		return Export
+	}
+	return Import
 }
 
 // Count gives the number of open failures of each site.

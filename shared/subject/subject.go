@@ -283,6 +283,9 @@ func Unquote(s string) string {
 	return string(out)
 }
 
+// IsExportError tells the failures of source sites from those of receiving sites.
+func IsExportError(subj string) bool { return strings.HasPrefix(subj, exportError) }
+
 // ErrorSite tells which site a subject of ErrorStream is about.
 func ErrorSite(subj string) (site string, ok bool) {
 	for _, prefix := range []string{importError, exportError} {
