@@ -27,8 +27,10 @@ type entry struct {
 // look reads the tree of a site; without bytes, files have no digest.
 func (w *world) look(name string, bytes bool) map[string]entry {
 	w.t.Helper()
-	root, tree := w.path(name), map[string]entry{}
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+	tree := map[string]entry{}
+	root, err := filepath.EvalSymlinks(w.path(name))
+	must(w.t, err)
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it is being worked on
 		}

@@ -98,3 +98,7 @@ func goSource(t *testing.T) string {
 	}
 	return filepath.Join(strings.TrimSpace(string(out)), "src")
 }
+
+// memoryBound is by how many MiB a process may grow while a large file passes. The race
+// detector takes several times what the program does.
+var memoryBound = 64

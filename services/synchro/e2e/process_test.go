@@ -55,6 +55,8 @@ func (w *world) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+func nobodyAccount() *syscall.Credential { return &syscall.Credential{Uid: nobody, Gid: nobody} }
+
 func (p *process) running() bool {
 	select {
 	case <-p.ended:

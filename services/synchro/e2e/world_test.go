@@ -44,14 +44,29 @@ func newWorld(t *testing.T, receivers ...string) *world {
 	return w
 }
 
+// configuration lets all removals go: a source whose first copy was killed knows so
+// little that a deleted folder is most of it.
 func (w *world) configuration() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "broker: {embedded: {dir: ./broker, listen: %q}}\nsites:\n  %s: {folder: {path: ./%s}}\n", w.listen, source, source)
+	fmt.Fprintf(&b, "broker: {embedded: {dir: ./broker, listen: %q}}\nsites:\n  %s: {folder: {path: ./%s}, max_removals: 100%%}\n", w.listen, source, source)
 	for _, site := range w.receivers {
 		fmt.Fprintf(&b, "  %s: {folder: {path: ./%s, writes: ./%s.writes}}\n", site, site, site)
 	}
 	fmt.Fprintf(&b, "channels:\n  public: {from: %s, to: [%s]}\n", source, strings.Join(w.receivers, ", "))
 	return b.String()
+}
+
+// configure replaces parts of the configuration, each of which must be there.
+func (w *world) configure(oldNew ...string) {
+	w.t.Helper()
+	text := w.read("synchro.yaml")
+	for i := 0; i < len(oldNew); i += 2 {
+		if !strings.Contains(text, oldNew[i]) {
+			w.t.Fatalf("%q is not in\n%s", oldNew[i], text)
+		}
+		text = strings.ReplaceAll(text, oldNew[i], oldNew[i+1])
+	}
+	w.write("synchro.yaml", text)
 }
 
 // end stops what runs and shows what a failure leaves to see.
@@ -201,6 +216,21 @@ func (w *world) unsettled(receivers ...string) string {
 		}
 	}
 	return ""
+}
+
+// becomes waits for a state of a site and gives the reason that status shows for it.
+func (w *world) becomes(name, state string) string {
+	w.t.Helper()
+	reason := ""
+	w.eventually(name+" becomes "+state, func() string {
+		s := w.status()[name]
+		reason = s.Reason
+		if s.State != state {
+			return "it is " + s.State + " " + s.Reason
+		}
+		return ""
+	})
+	return reason
 }
 
 // equal fails when a site differs from the source in a name, bytes, mode or time.
