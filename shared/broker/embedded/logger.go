@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -22,8 +23,21 @@ func (l *logger) say(level slog.Level, format string, v []any) {
 	}
 }
 
+// afterCrash are parts of warnings that the server gives when it was killed and starts
+// again: it reads what it had only written down for speed. Nothing is wrong then.
+var afterCrash = []string{"TTL state is outdated", "Stream state outdated", "Recovering stream state from index errored"}
+
+func warning(format string) slog.Level {
+	for _, part := range afterCrash {
+		if strings.Contains(format, part) {
+			return slog.LevelDebug
+		}
+	}
+	return slog.LevelWarn
+}
+
 func (l *logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
-func (l *logger) Warnf(format string, v ...any)   { l.say(slog.LevelWarn, format, v) }
+func (l *logger) Warnf(format string, v ...any)   { l.say(warning(format), format, v) }
 func (l *logger) Errorf(format string, v ...any)  { l.say(slog.LevelError, format, v) }
 func (l *logger) Debugf(format string, v ...any)  { l.say(slog.LevelDebug, format, v) }
 func (l *logger) Tracef(string, ...any)           {}
