@@ -152,7 +152,7 @@ func targetCreate(t *testing.T, f TargetFixture) { f.wants(t, f.fill(t)) }
 // targetBare: a container whose content is not to be here comes for what is below it.
 func targetBare(t *testing.T, f TargetFixture) {
 	typ, _ := f.Encode("a", Container(1))
-	f.apply(t, content.Op{Change: Change("a", "a", typ, nil), To: "a", Open: OpenNever}, f.op("b", "", "a/b", Leaf("x", 2)))
+	f.apply(t, content.Op{Change: Change(f.uid("a"), "a", typ, nil), To: "a", Open: OpenNever}, f.op("b", "", "a/b", Leaf("x", 2)))
 	got, err := f.World.Things()
 	must(t, err)
 	if !got["a"].Container || got["a/b"] != Leaf("x", 2) {

@@ -82,6 +82,9 @@ func (w *work) compare(ctx context.Context, have *state) error {
 }
 
 func (w *work) arrived(field string, k kind, have *state) bool {
+	if _, named := w.want.Files[field]; w.want.partial && (k == relation || k == file && !named) {
+		return true
+	}
 	switch k {
 	case file:
 		return have.Files[field] == w.want.Files[field]

@@ -149,37 +149,42 @@ func (c *client) deadRow(ctx context.Context, container string, query url.Values
 		"row %d of the catalog has no object behind it, and nothing can be listed; let the site's manager reindex or remove it: %w", from+1, cause))
 }
 
-// byUID asks for the row of a UID; nil when there is none.
-func (c *client) byUID(ctx context.Context, uid string) (*row, error) {
-	p, err := c.search(ctx, "", url.Values{"UID": {uid}}, 0, 5)
-	if err != nil {
-		return nil, c.classify(ctx, err)
-	}
-	switch len(p.Items) {
-	case 0:
-		return nil, nil
-	case 1:
-		return &p.Items[0], nil
-	}
-	return nil, fault.Errorf(fault.Park, fault.DuplicateUID, "the site has the UID %s twice, at /%s and at /%s; removing one hides the other", uid, p.Items[0].path, p.Items[1].path)
-}
-
 // uidsBelow bounds the UIDs in one question.
 const uidsBelow = 500
 
-// present gives those of some UIDs that the site has.
-func (c *client) present(ctx context.Context, uids []string) (map[string]bool, error) {
-	there := map[string]bool{}
+// byUIDs asks for the rows of UIDs.
+func (c *client) byUIDs(ctx context.Context, uids []string) (map[string][]row, error) {
+	found := map[string][]row{}
 	for some := range slices.Chunk(uids, uidsBelow) {
 		p, err := c.search(ctx, "", url.Values{"UID": some}, 0, 2*uidsBelow)
 		if err != nil {
 			return nil, c.classify(ctx, err)
 		}
 		for _, r := range p.Items {
-			there[r.UID] = true
+			found[r.UID] = append(found[r.UID], r)
 		}
 	}
-	return there, nil
+	return found, nil
+}
+
+// byUID asks for the row of a UID; nil when there is none.
+func (c *client) byUID(ctx context.Context, uid string) (*row, error) {
+	found, err := c.byUIDs(ctx, []string{uid})
+	if err != nil {
+		return nil, err
+	}
+	return only(found[uid])
+}
+
+// only gives the one row of a UID, or nil.
+func only(rows []row) (*row, error) {
+	switch len(rows) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &rows[0], nil
+	}
+	return nil, fault.Errorf(fault.Park, fault.DuplicateUID, "the site has the UID %s twice, at /%s and at /%s; removing one hides the other", rows[0].UID, rows[0].path, rows[1].path)
 }
 
 // children gives the rows of what a container holds, in its order.

@@ -24,8 +24,19 @@ const (
 
 // schema is what a type's fields are.
 type schema struct {
-	fields   map[string]kind
-	required []string
+	fields map[string]kind
+	single map[string]bool // fields with one relation instead of a list
+}
+
+// related gives the value of a field of relations.
+func (s *schema) related(field string, uids []string) any {
+	switch {
+	case !s.single[field]:
+		return append([]string{}, uids...)
+	case len(uids) > 0:
+		return uids[0]
+	}
+	return nil
 }
 
 // schemaAge is how long a schema is believed.
@@ -64,7 +75,6 @@ func (s *schemas) of(ctx context.Context, typ string) (*schema, error) {
 			Factory string `json:"factory"`
 			Mode    string `json:"mode"`
 		} `json:"properties"`
-		Required []string `json:"required"`
 	}
 	if _, err := s.get(ctx, "", "@types/"+escapeSegment(typ), nil, &doc); err != nil {
 		if isStatus(err, http.StatusNotFound) {
@@ -72,10 +82,11 @@ func (s *schemas) of(ctx context.Context, typ string) (*schema, error) {
 		}
 		return nil, s.classify(ctx, err)
 	}
-	sc := &schema{fields: map[string]kind{}, required: doc.Required}
+	sc := &schema{fields: map[string]kind{}, single: map[string]bool{}}
 	for name, p := range doc.Properties {
 		if p.Mode == "" && !slices.Contains(neverFields, name) {
 			sc.fields[name] = kindOf(p.Factory)
+			sc.single[name] = p.Factory == "Relation Choice"
 		}
 	}
 	if len(sc.fields) == 0 {

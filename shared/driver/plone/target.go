@@ -66,17 +66,27 @@ func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	errs := make([]error, len(ops))
+	var uids []string
 	for i := range ops {
-		errs[i] = t.apply(ctx, &ops[i])
+		if uid := ops[i].Change.Object.UID; isUID(uid) {
+			uids = append(uids, uid)
+		}
+	}
+	// The ops do not touch one another, so what is where can be asked at once.
+	rows, err := t.byUIDs(ctx, uids)
+	for i := range ops {
+		if errs[i] = err; err == nil {
+			errs[i] = t.apply(ctx, &ops[i], rows[ops[i].Change.Object.UID])
+		}
 	}
 	return errs
 }
 
-func (t *target) apply(ctx context.Context, op *content.Op) error {
+func (t *target) apply(ctx context.Context, op *content.Op, rows []row) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := t.carryOut(ctx, op)
+	err := t.carryOut(ctx, op, rows)
 	if err == nil {
 		return nil
 	}
@@ -87,12 +97,12 @@ func (t *target) apply(ctx context.Context, op *content.Op) error {
 	return t.classify(ctx, err)
 }
 
-func (t *target) carryOut(ctx context.Context, op *content.Op) error {
+func (t *target) carryOut(ctx context.Context, op *content.Op, rows []row) error {
 	uid := op.Change.Object.UID
 	if !isUID(uid) {
 		return fault.Errorf(fault.Park, fault.Unsupported, "the UID %q is none that Plone makes; want 32 hexadecimal digits", uid)
 	}
-	now, err := t.byUID(ctx, uid)
+	now, err := only(rows)
 	if err != nil {
 		return err
 	}

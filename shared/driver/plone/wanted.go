@@ -19,12 +19,18 @@ import (
 type wanted struct {
 	state
 	payloads map[string]*content.Payload // bytes by field
+	bare     bool                        // a container of which only the name is known
+	// partial says that what is not named is not to be changed.
+	partial bool
 }
 
 func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 	w := &wanted{payloads: map[string]*content.Payload{}}
 	if len(op.Change.Payloads) == 0 && op.Change.Object.Type != content.TypeFile {
 		return bare(op, w), nil
+	}
+	if len(op.Change.Payloads) == 0 {
+		return bareContainer(op), nil
 	}
 	p := op.Change.Payload(content.PluginContent)
 	if p == nil {
@@ -65,10 +71,19 @@ func bare(op *content.Op, w *wanted) *wanted {
 	return w
 }
 
+// bareContainer is there for the sake of what it holds. What it has is left as it is.
+func bareContainer(op *content.Op) *wanted {
+	w := &wanted{state: state{Type: op.Change.Object.Type, Fields: map[string]any{}}, bare: true, partial: true}
+	if w.Type == content.TypeFolder {
+		w.Type = "Folder"
+	}
+	return w
+}
+
 // fromTree makes objects of what a folder tree holds.
 func fromTree(op *content.Op, w *wanted) (*wanted, error) {
 	name := op.Change.Object.Name
-	w.Fields = map[string]any{"title": name}
+	w.Fields, w.partial = map[string]any{"title": name}, true
 	if op.Change.Object.Type == content.TypeFolder {
 		w.Type = "Folder"
 		return w, nil
@@ -108,11 +123,14 @@ func (w *work) newBody(ctx context.Context, name string) (map[string]any, []late
 	}
 	body := map[string]any{"@type": w.want.Type, "id": name, "UID": w.uid()}
 	for field, v := range w.want.Fields {
-		if k, ok := sc.fields[field]; ok && !isEmpty(v) && !slices.Contains(w.opts.Omit, field) {
+		if k, ok := sc.fields[field]; ok && !isEmpty(v) && w.wants(field) {
 			body[field] = writable(k, v)
 		}
 	}
-	if w.want.Layout != "" {
+	if w.want.bare {
+		body["title"] = name
+	}
+	if w.want.Layout != "" && w.wants(layoutField) {
 		body["layout"] = w.want.Layout
 	}
 	if err := w.addRelations(ctx, sc, body, nil); err != nil {
@@ -168,28 +186,31 @@ func writable(k kind, v any) any {
 // addRelations puts those relations into a request whose objects the site has, and
 // notes the others.
 func (w *work) addRelations(ctx context.Context, sc *schema, body map[string]any, have *state) error {
+	if w.want.partial {
+		return nil
+	}
 	var all []string
 	for _, uids := range w.want.Relations {
 		all = append(all, uids...)
 	}
-	there, err := w.present(ctx, all)
+	there, err := w.byUIDs(ctx, all)
 	if err != nil {
 		return err
 	}
 	for field, k := range sc.fields {
-		if k != relation || slices.Contains(w.opts.Omit, field) || w.kept[field] {
+		if k != relation || !w.wants(field) {
 			continue
 		}
 		var uids []string
 		for _, uid := range w.want.Relations[field] {
-			if there[uid] {
+			if len(there[uid]) > 0 {
 				uids = append(uids, uid)
 			} else {
 				w.miss(uid)
 			}
 		}
 		if have == nil && len(uids) > 0 || have != nil && !slices.Equal(uids, have.Relations[field]) {
-			body[field] = append([]string{}, uids...)
+			body[field] = sc.related(field, uids)
 		}
 		if len(uids) != len(w.want.Relations[field]) {
 			w.want.Relations[field] = uids
@@ -216,14 +237,14 @@ func (w *work) difference(ctx context.Context, at string, have *state) (map[stri
 	body := map[string]any{}
 	for field, k := range sc.fields {
 		v, given := w.want.Fields[field]
-		if k == file || k == relation || !given || slices.Contains(w.opts.Omit, field) || w.kept[field] {
+		if k == file || k == relation || !given || !w.wants(field) {
 			continue
 		}
 		if !same(normal(field, k, v), have.Fields[field]) || slices.Contains(have.Rendered, field) {
 			body[field] = writable(k, v)
 		}
 	}
-	if w.want.Layout != "" && w.want.Layout != have.Layout && !w.kept["layout"] {
+	if w.want.Layout != "" && w.want.Layout != have.Layout && w.wants(layoutField) {
 		body["layout"] = w.want.Layout
 	}
 	if err := w.addRelations(ctx, sc, body, have); err != nil {
@@ -236,7 +257,7 @@ func (w *work) difference(ctx context.Context, at string, have *state) (map[stri
 func (w *work) addFiles(ctx context.Context, at string, body map[string]any, have *state) ([]lateFile, error) {
 	var late []lateFile
 	for _, field := range sortedFields(w.want.Files) {
-		if slices.Contains(w.opts.Omit, field) || w.kept[field] {
+		if !w.wants(field) {
 			continue
 		}
 		equal, err := w.hasFile(ctx, at, field, have)
@@ -252,7 +273,7 @@ func (w *work) addFiles(ctx context.Context, at string, body map[string]any, hav
 		}
 	}
 	for field := range have.Files {
-		if _, stays := w.want.Files[field]; !stays && !w.kept[field] && !slices.Contains(w.opts.Omit, field) {
+		if _, stays := w.want.Files[field]; !stays && !w.want.partial && w.wants(field) {
 			body[field] = nil
 		}
 	}
