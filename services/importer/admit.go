@@ -31,6 +31,13 @@ type task struct {
 	fingerprint string
 	// aside marks a move out of the way; the ledger keeps the version it had.
 	aside bool
+	// skip marks that a rule keeps the object away; change is its removal then.
+	skip bool
+	// instead is the container made for a rule whose place, and content, the object takes.
+	instead string
+	// made is the container that takes the place of one which is removed, while it holds
+	// what a rule has put there.
+	made *content.Change
 	// repeat marks a change that is in effect and is applied once more, because an object
 	// that it refers to has come.
 	repeat   bool
@@ -73,46 +80,60 @@ func (a *admission) take(c *content.Change, ack func()) error {
 	}
 	a.under[uid] = true
 	defer delete(a.under, uid)
-	waitsFor, err := a.prepare(c)
-	if err != nil {
-		return err
-	}
-	if waitsFor != "" {
-		return a.hold(a.ctx, &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}}, waitsFor)
-	}
 	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}, again: uid == a.again}
-	if p, paused := a.told.Path(a.Site, a.pathOf(c)); paused {
+	waitsFor, err := a.prepare(t)
+	switch f := fault.Of(err); {
+	case err != nil && f.Class == fault.Park:
+		return a.giveUp(a.ctx, t, f, "")
+	case err != nil:
+		return err
+	case waitsFor != "":
+		return a.hold(a.ctx, t, waitsFor)
+	}
+	if p, paused := a.told.Path(a.Site, a.pathOf(t)); paused {
 		return a.giveUp(a.ctx, t, fault.Errorf(fault.Held, fault.Paused, "%v", p), "")
 	}
 	a.queue(t)
 	return nil
 }
 
-// pathOf gives the path that a change is about, as the site will have it.
-func (s *session) pathOf(c *content.Change) string {
-	if c.Kind == content.Removed {
-		path, _ := s.plan.path(c.Object.UID)
+// pathOf gives the path that a task is about, as the site will have it.
+func (s *session) pathOf(t *task) string {
+	if t.change.Kind == content.Removed {
+		path, _ := s.plan.path(t.uid())
 		return path
 	}
-	path, _ := s.plan.pathIn(placeOf(c))
+	path, _ := s.plan.pathIn(t.place)
 	return path
 }
 
-// prepare queues what must come before c. It names the object that c has to wait
-// for when that cannot be.
-func (a *admission) prepare(c *content.Change) (waitsFor string, err error) {
+// prepare queues what must come before a task, and finds where its object goes. It names
+// the object that the task has to wait for when that cannot be.
+func (a *admission) prepare(t *task) (waitsFor string, err error) {
+	c := t.change
 	if c.Kind == content.Removed {
+		a.origin.Remove(c.Object.UID)
 		return a.emptyFirst(c.Object.UID)
 	}
-	if parent := c.Object.ParentUID; parent != "" && !a.plan.live(parent) {
+	parent := c.Object.ParentUID
+	if parent != "" && !a.plan.live(parent) && !a.skipped(parent) {
 		if err := a.fetch(parent); err != nil {
 			return "", err
 		}
-		if !a.plan.live(parent) {
+	}
+	if !a.locates {
+		if parent != "" && !a.plan.live(parent) {
 			return parent, nil
 		}
+		return "", a.freeFirst(t)
 	}
-	return "", a.freeFirst(c)
+	if waitsFor, err := a.locate(t); waitsFor != "" || err != nil {
+		return waitsFor, err
+	}
+	if t.skip {
+		return a.emptyFirst(c.Object.UID)
+	}
+	return "", a.freeFirst(t)
 }
 
 // fetch queues the newest change of an object if the log has one that is not queued.
@@ -144,6 +165,12 @@ func (s *session) lookup(ctx context.Context, channel, uid string) (*content.Cha
 // What failed to leave keeps it.
 func (a *admission) emptyFirst(uid string) (waitsFor string, err error) {
 	for _, child := range a.inside(uid) {
+		if a.skipped(uid) {
+			if err := a.lookAgain(child); err != nil {
+				return "", err
+			}
+			continue
+		}
 		if err := a.fetch(child); err != nil {
 			return "", err
 		}
@@ -167,25 +194,51 @@ func (a *admission) inside(uid string) (children []string) {
 	return children
 }
 
-// freeFirst makes the place of c free: what stands there has newer state in the log,
+// freeFirst makes the place of a task free: what stands there has newer state in the log,
 // or the log does not know it any more and it is the same thing under an old uid.
-func (a *admission) freeFirst(c *content.Change) error {
-	place := placeOf(c)
-	holder, taken := a.plan.holder(place)
-	if !taken || holder == c.Object.UID {
+func (a *admission) freeFirst(t *task) error {
+	holder, taken := a.plan.holder(t.place)
+	if !taken || holder == t.uid() {
+		return nil
+	}
+	if isMade(holder) {
+		t.instead = holder
 		return nil
 	}
 	if a.under[holder] {
 		return a.stepAside(holder)
 	}
-	h, err := a.lookup(a.ctx, a.channel, holder)
+	h, err := a.newestOf(holder)
 	if err != nil {
 		return err
 	}
 	if h == nil {
 		return a.replace(a.ctx, holder)
 	}
+	if a.channelOf(holder) != a.channel {
+		return nil // its own channel says when it goes
+	}
 	return a.take(h, func() {})
+}
+
+// newestOf reads the newest change of an object of the site from the log it came by.
+func (a *admission) newestOf(uid string) (*content.Change, error) {
+	channel := a.channelOf(uid)
+	if !slices.Contains(a.Channels, channel) {
+		return nil, nil
+	}
+	return a.lookup(a.ctx, channel, uid)
+}
+
+// channelOf tells by which channel an object came, or is coming.
+func (s *session) channelOf(uid string) string {
+	if t := s.newest[uid]; t != nil {
+		return t.channel
+	}
+	if e, ok := s.actual.Get(uid); ok {
+		return e.Channel
+	}
+	return ""
 }
 
 // stepAside breaks a ring: the object leaves its place for a name of its own at the

@@ -125,5 +125,9 @@ func (s *session) sameVersion(c *content.Change, v version.Version) bool {
 
 // repeat queues a change that is in effect.
 func (s *session) repeat(c *content.Change, channel string, acks []func()) {
-	s.queue(&task{change: c, channel: channel, place: placeOf(c), acks: acks, repeat: true})
+	place, live := s.actual.Place(c.Object.UID)
+	if !live {
+		place = placeOf(c)
+	}
+	s.queue(&task{change: c, channel: channel, place: place, acks: acks, repeat: true})
 }

@@ -22,6 +22,7 @@ import (
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
+	"synchro.example/shared/locate"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
@@ -45,6 +46,8 @@ type Options struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Log    *slog.Logger
+	// Rules say where the site puts objects; nil for where the sources have them.
+	Rules *locate.Rules
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// Workers is how many calls of the target may run at the same time.

@@ -107,9 +107,14 @@ func (w *world) remove(p, typ string) *content.Change {
 // publish puts changes into the log, in this order.
 func (w *world) publish(changes ...*content.Change) {
 	w.t.Helper()
+	w.publishTo("public", changes...)
+}
+
+func (w *world) publishTo(channel string, changes ...*content.Change) {
+	w.t.Helper()
 	var msgs []*nats.Msg
 	for _, c := range changes {
-		m, err := envelope.Message(subject.ImportToProcess("public", c.Object.UID), c, "", "")
+		m, err := envelope.Message(subject.ImportToProcess(channel, c.Object.UID), c, "", "")
 		w.must(err)
 		msgs = append(msgs, m)
 	}

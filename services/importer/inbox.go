@@ -127,6 +127,9 @@ func (s *session) replay(ctx context.Context, m jetstream.Msg, ack func()) error
 
 // retry admits the newest change of an object that failed.
 func (s *session) retry(ctx context.Context, channel, uid string, ack func()) error {
+	if isMade(uid) {
+		return s.retryMade(ctx, uid, ack)
+	}
 	c, err := s.lookup(ctx, channel, uid)
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (s *session) lookAround(ctx context.Context, upstream <-chan struct{}) erro
 			return err
 		}
 	}
-	return errors.Join(s.tryAgain(ctx), s.healRest(ctx))
+	return errors.Join(s.tryAgain(ctx), s.healRest(ctx), s.placeAgain(ctx))
 }
 
 // stuck tells why nobody should wait for the site to be done.
@@ -121,7 +121,7 @@ func (s *session) roomFor() <-chan delivery {
 
 // idle tells whether nothing is here.
 func (s *session) idle() bool {
-	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0 && len(s.lacking.ready) == 0
+	return s.tasks.Open() == 0 && len(s.inbox) == 0 && s.running == 0 && len(s.lacking.ready) == 0 && len(s.doubtful) == 0
 }
 
 // left asks the broker whether anything is on its way to the site.

@@ -25,7 +25,7 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 	open := func(owner string) (content.Target, error) { return driver.OpenTarget(site, s, owner, env.Log) }
 	return New(ctx, Options{
 		Site: site, Channels: channels, Open: open, Inspect: func() (content.Source, error) { return driver.OpenSource(site, s, env.Log) },
-		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log,
+		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(), Landed: landed,

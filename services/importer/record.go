@@ -33,10 +33,19 @@ func (s *session) succeed(ctx context.Context, r result) error {
 	if err != nil {
 		return err
 	}
+	left, moved := s.actual.Place(t.uid())
 	s.recall(e)
 	s.finish(t)
+	if err := s.inherited(ctx, t); err != nil {
+		return err
+	}
 	if t.aside {
 		return nil
+	}
+	if moved && s.locates {
+		if err := s.vacated(ctx, t, left); err != nil {
+			return err
+		}
 	}
 	if !t.repeat {
 		s.landed(r.op.To, t.change)
@@ -57,6 +66,7 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 	if t.aside {
 		e.Version = s.versionOf(e.UID)
 	}
+	s.note(e, t)
 	if note != nil && e.Live() {
 		e.Note, e.Missing = note.State, note.Missing
 	}
@@ -176,7 +186,7 @@ func (s *session) failure(t *task, f *fault.Error, waitsFor string) *deadletter.
 		Code: f.Code, Class: f.Class, Reason: f.Error(), Attempts: t.attempts, First: now, Last: now,
 		Host: s.Host, Software: s.Software, WaitsFor: waitsFor,
 	}
-	if path, ok := s.actual.PathIn(t.place); ok {
+	if path, ok := s.actual.PathIn(t.place); ok && !t.skip {
 		e.Path = path
 	}
 	if old := s.failed[e.UID]; old != nil {

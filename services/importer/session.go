@@ -42,9 +42,10 @@ type session struct {
 	tasks      *schedule.Scheduler[*task]
 	newest     map[string]*task // by uid, the newest that is queued
 	lacking    lacking
-	failed     map[string]*deadletter.Entry
-	codes      map[fault.Code]int           // how many of them have which code
-	waiting    map[string]map[string]string // uid to the uids that wait for it, and their channels
+	located
+	failed  map[string]*deadletter.Entry
+	codes   map[fault.Code]int           // how many of them have which code
+	waiting map[string]map[string]string // uid to the uids that wait for it, and their channels
 
 	inbox   chan delivery
 	results chan []result
@@ -114,7 +115,7 @@ func newSession(i *Importer) *session {
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
 		asked:  make(chan func() error), orders: make(chan string, 1), reconnects: i.NC.Stats().Reconnects,
 	}
-	s.plan = newPlan(s.actual)
+	s.plan, s.located = newPlan(s.actual), newLocated()
 	s.told, s.news = i.Control.State()
 	return s
 }
@@ -133,13 +134,14 @@ func (i *Importer) open(ctx context.Context, target content.Target) (*session, e
 
 // read takes in the ledger and the failures.
 func (s *session) read(ctx context.Context) error {
-	err := ledger.Load(ctx, s.JS, s.Site, s.recall, func(subj string, err error) {
+	err := ledger.Load(ctx, s.JS, s.Site, func(e *ledger.Entry) { s.recall(e); s.recallOrigin(e) }, func(subj string, err error) {
 		s.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
 	})
 	if err != nil {
 		return err
 	}
 	s.lackedBefore()
+	s.locatedBefore()
 	entries, err := s.dead.OfImport(ctx, s.Site)
 	for _, e := range entries {
 		s.recallFailure(&e)

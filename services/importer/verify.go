@@ -48,7 +48,7 @@ func (s *session) verifyLogs(ctx context.Context) (list []reconcile.Difference, 
 		}
 	}
 	for uid, e := range s.actual.All() {
-		if !known[uid] && e.Discarded == 0 {
+		if !known[uid] && e.Discarded == 0 && !e.Made {
 			path, _ := s.actual.Path(uid)
 			list = append(list, reconcile.Difference{Hop: reconcile.Import, Channel: e.Channel, UID: uid, Path: path, What: reconcile.Extra})
 		}

@@ -100,13 +100,21 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		if child, ok := s.keptBy(uid); ok {
 			return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, child) })
 		}
+		if s.holdsOthers(uid) {
+			return s.demotion(t, from), true, nil
+		}
 		return s.operation(t, from, ""), true, nil
 	}
 	to, ok := s.actual.PathIn(t.place)
 	if !ok {
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
 	}
-	if holder, taken := s.actual.At(t.place); taken && holder != uid {
+	if holder, taken := s.actual.At(t.place); taken && holder == t.instead && from == "" && s.covered(t, from, to) {
+		return s.operation(t, to, to), true, nil
+	} else if taken && holder != uid {
+		if f := s.collision(t, to, holder); f != nil {
+			return content.Op{}, false, s.leave(ctx, t, func() error { return s.giveUp(ctx, t, f, holder) })
+		}
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, holder) })
 	}
 	if !s.covered(t, from, to) {

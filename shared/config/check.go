@@ -1,12 +1,15 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"synchro.example/shared/locate"
 )
 
 var siteName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
@@ -50,6 +53,9 @@ func (p *parser) check(c *Config) {
 		p.checkChannel("channels."+name, name, c)
 	}
 	p.checkShared(c)
+	for _, site := range c.Receivers() {
+		p.checkApart(c, site)
+	}
 	p.checkFolders(c)
 	if l := c.HTTP.Listen; l != "" {
 		p.checkAddress("http.listen", l)
@@ -93,6 +99,7 @@ func (p *parser) checkSite(key, name string, s Site) {
 	if s.Drift != DriftReport && s.Drift != DriftRepair {
 		p.add(key+".drift", "is %q, want %s or %s", s.Drift, DriftReport, DriftRepair)
 	}
+	p.checkLocate(key+".locate", s)
 	p.checkRange(key+".workers", s.Workers, maxWorkers)
 	p.checkRange(key+".window", s.Window, maxWindow)
 	p.checkRange(key+".attempts", s.Attempts, maxAttempts)
@@ -140,6 +147,38 @@ func (p *parser) checkShared(c *Config) {
 				p.add("channels."+name+".to", "%s has objects of %s by channel %s already; write one channel whose expression has both, with `or`", to, ch.From, other)
 			}
 			seen[way{ch.From, to}] = name
+		}
+	}
+}
+
+func (p *parser) checkLocate(key string, s Site) {
+	_, errs := locate.Compile(s.Locate)
+	for i, err := range errs {
+		if err != nil {
+			p.add(fmt.Sprintf("%s[%d]", key, i), "%v", err)
+		}
+	}
+}
+
+// checkApart refuses that two sources write the same path of a site, as far as that shows
+// in its rules.
+func (p *parser) checkApart(c *Config, site string) {
+	var sources []string
+	for _, ch := range c.ChannelsTo(site) {
+		if from := c.Channels[ch].From; !slices.Contains(sources, from) {
+			sources = append(sources, from)
+		}
+	}
+	s, known := c.Sites[site]
+	if !known {
+		return
+	}
+	for i, one := range sources {
+		for _, other := range sources[:i] {
+			if at, apart := s.Rules().Apart(other, one); !apart {
+				p.add("sites."+site, "%s and %s can both write %s here; keep them apart with locate, for example `locate: [{source: %s, at: \"/%s\"}, {source: %s, at: \"/%s\"}]`",
+					other, one, at, other, other, one, one)
+			}
 		}
 	}
 }

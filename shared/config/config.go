@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"synchro.example/shared/locate"
 	"synchro.example/shared/tales"
 )
 
@@ -70,6 +71,15 @@ type Site struct {
 	// Drift says what happens to changes that somebody makes on a receiving site:
 	// DriftReport, which is the default, or DriftRepair.
 	Drift string `yaml:"drift"`
+	// Locate says where the site puts the objects that it receives; the first rule that
+	// matches wins, and where none does an object stands where the source has it.
+	Locate []locate.Rule `yaml:"locate"`
+}
+
+// Rules gives the compiled rules of Locate.
+func (s Site) Rules() *locate.Rules {
+	r, _ := locate.Compile(s.Locate) // what is wrong with them, check has told
+	return r
 }
 
 // Folder is the driver for a folder tree.

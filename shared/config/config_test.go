@@ -72,6 +72,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		"a channel to itself":             {base(two, "  c: {from: a, to: [a, b, b]}"), []string{"names a, which the channel comes from", "names b twice"}},
 		"a wrong expression":              {base(two, "  c:\n    from: a\n    to: [b]\n    expression: \"python: object.Title == 'x'\""), []string{":9: channels.c.expression: line 1, column 16: Title is a method; write object.Title()"}},
 		"two channels and an expression":  {base(two, "  c: {from: a, to: [b]}\n  d: {from: a, to: [b], expression: nothing}"), []string{":7: channels.d.to: b has objects of a by channel c already"}},
+		"two sources at one path":         {base(two+"\n  c: {folder: {path: ./c}}", "  d: {from: a, to: [c]}\n  e: {from: b, to: [c]}"), []string{":5: sites.c: a and b can both write / here; keep them apart with locate"}},
+		"wrong rules":                     {base("  a: {folder: {path: ./a}, locate: [{at: skip}, {at: here}]}", "  {}"), []string{":3: sites.a.locate[1]: at is \"here\"; write a path that begins with /, or skip"}},
 		"a bad name":                      {base("  Paris: {folder: {path: ./a}}", "  {}"), []string{":3: sites.Paris: is not a usable name"}},
 		"no driver":                       {base("  a: {}", "  {}"), []string{"sites.a: has no driver"}},
 		"wrong types":                     {base("  a: {folder: {path: ./a, settle: soon}, workers: many}", "  {}"), []string{":3: ", "a duration such as", "a whole number"}},
@@ -106,6 +108,22 @@ func TestAnExpressionKeepsItsOwnVariables(t *testing.T) {
 		"channels: {c: {from: a, to: [b], expression: 'string:${default}'}}"))
 	if err != nil || c.Channels["c"].Expression != "string:${default}" {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestRulesThatKeepSourcesApartLetOneSiteReceiveBoth(t *testing.T) {
+	_, err := Load(write(t, `
+broker: {embedded: {dir: ./broker}}
+sites:
+  a: {folder: {path: ./a}}
+  b: {folder: {path: ./b}}
+  c: {folder: {path: ./c}, locate: [{source: a, at: /a}, {source: b, path: /x/**, at: "/b/{name}"}, {source: b, at: skip}]}
+channels:
+  d: {from: a, to: [c]}
+  e: {from: b, to: [c]}
+`))
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -44,6 +44,22 @@ type Entry struct {
 	// Discarded is the version that somebody gave up, when that is Version: the site has
 	// an older state of the object, or, with Kind Removed, none.
 	Discarded version.Version `msgpack:"discarded,omitempty"`
+	// Origin is where the source has the object, when a rule of the site put it elsewhere.
+	Origin *Origin `msgpack:"origin,omitempty"`
+	// Rules is the mark of the site's rules by which the object got its place.
+	Rules string `msgpack:"rules,omitempty"`
+	// Skipped says that a rule keeps the object away: Kind is Removed, and Parent and Name
+	// are those on the source.
+	Skipped bool `msgpack:"skipped,omitempty"`
+	// Made says that this is a container which no source has, and which the path of a
+	// rule needs.
+	Made bool `msgpack:"made,omitempty"`
+}
+
+// Origin is a place on the source.
+type Origin struct {
+	Parent string `msgpack:"parent_uid"`
+	Name   string `msgpack:"name"`
 }
 
 // Live tells whether the site has the object.
@@ -61,7 +77,7 @@ func BytesDigest(c *content.Change) content.Digest {
 }
 
 // Message makes the message that keeps an entry. A tombstone is kept for keep, unless it
-// stands for an object that was given up, which the log goes on to have.
+// stands for an object that was given up or skipped, which the log goes on to have.
 func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
 	body, err := msgpack.Marshal(e)
 	if err != nil {
@@ -70,7 +86,7 @@ func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
 	m := nats.NewMsg(subject.ImportDone(site, e.UID))
 	m.Data = body
 	m.Header.Set(nats.MsgIdHdr, nuid.Next())
-	if !e.Live() && e.Discarded == 0 {
+	if !e.Live() && e.Discarded == 0 && !e.Skipped {
 		m.Header.Set(jetstream.MsgTTLHeader, keep.Truncate(time.Second).String())
 	}
 	return m, nil
