@@ -67,7 +67,7 @@ func headsOf(ctx context.Context, s *session, channel string) (map[string]envelo
 
 // verifyHead compares one object of a log with the ledger.
 func (s *session) verifyHead(heads map[string]envelope.Head, h envelope.Head) (d reconcile.Difference, differs bool) {
-	d = reconcile.Difference{Hop: reconcile.Import, UID: h.UID, Path: pathOf(heads, h)}
+	d = reconcile.Difference{Hop: reconcile.Import, UID: h.UID, Path: changelog.Path(heads, h)}
 	e, live := s.actual.Get(h.UID)
 	switch failed := s.failed[h.UID]; {
 	case failed != nil:
@@ -87,19 +87,6 @@ func (s *session) verifyHead(heads map[string]envelope.Head, h envelope.Head) (d
 		d.What = reconcile.Extra
 	}
 	return d, true
-}
-
-// pathOf puts the path of an object together from a whole log.
-func pathOf(heads map[string]envelope.Head, h envelope.Head) string {
-	path := h.Name
-	for depth := 0; h.ParentUID != "" && depth < maxDepth; depth++ {
-		above, ok := heads[h.ParentUID]
-		if !ok {
-			return "…/" + path
-		}
-		path, h = above.Name+"/"+path, above
-	}
-	return path
 }
 
 // verifySite reads everything that stands on the site.

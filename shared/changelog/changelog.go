@@ -150,6 +150,23 @@ func Heads(ctx context.Context, js jetstream.JetStream, stream string, each func
 	})
 }
 
+// maxDepth bounds a chain of containers.
+const maxDepth = 1024
+
+// Path puts the path of an object together from the heads of a whole log, by uid. Where a
+// container is not in the log, the path begins with an ellipsis.
+func Path(heads map[string]envelope.Head, h envelope.Head) string {
+	path := h.Name
+	for depth := 0; h.ParentUID != ""; depth++ {
+		above, ok := heads[h.ParentUID]
+		if !ok || depth == maxDepth {
+			return "…/" + path
+		}
+		path, h = above.Name+"/"+path, above
+	}
+	return path
+}
+
 // Resume gives a durable consumer, made if it is not there, that begins after what was
 // acknowledged. What an earlier process was given and did not acknowledge comes again at
 // once, and not only when the broker has given up waiting for it. Whoever else reads from

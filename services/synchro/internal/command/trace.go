@@ -100,7 +100,7 @@ func find(ctx context.Context, conn *connection, source, name string) (h *envelo
 		return nil, "", at, err
 	}
 	for uid, one := range heads {
-		where := pathIn(heads, one)
+		where := changelog.Path(heads, one)
 		if uid != name && where != strings.Trim(name, "/") {
 			continue
 		}
@@ -111,19 +111,6 @@ func find(ctx context.Context, conn *connection, source, name string) (h *envelo
 		return &one, where, m.Time, nil
 	}
 	return nil, "", at, nil
-}
-
-// pathIn puts the path of an object together from a whole log.
-func pathIn(heads map[string]envelope.Head, h envelope.Head) string {
-	path := h.Name
-	for depth := 0; h.ParentUID != "" && depth < 1024; depth++ {
-		above, ok := heads[h.ParentUID]
-		if !ok {
-			return "…/" + path
-		}
-		path, h = above.Name+"/"+path, above
-	}
-	return path
 }
 
 // trail gives what a channel and its receivers have of an object.
