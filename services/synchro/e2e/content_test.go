@@ -107,7 +107,7 @@ func (w *world) fill(normal ...string) {
 	from := goSource(w.t)
 	args := []string{"-a"}
 	for _, dir := range pick(normal, []string{"."}) {
-		args = append(args, filepath.Join(from, dir))
+		args = append(args, from+"/"+dir) // Join would drop the dot that stands for what is inside
 	}
 	out, err := exec.CommandContext(w.t.Context(), "cp", append(args, w.path(source))...).CombinedOutput()
 	if err != nil {
