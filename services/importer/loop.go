@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
 )
 
@@ -20,6 +21,8 @@ func (s *session) loop(soft, hard context.Context, upstream <-chan struct{}) err
 			if err := s.dispatch(hard); err != nil {
 				return err
 			}
+		} else {
+			s.letGo()
 		}
 		ended, err := s.turn(soft, hard, upstream, tick.C)
 		if ended || err != nil {
@@ -68,7 +71,7 @@ func (s *session) lookAround(ctx context.Context, upstream <-chan struct{}) erro
 		return errReconnected
 	}
 	if upstream != nil {
-		if err := s.stuck(); err != nil {
+		if err := errors.Join(s.stuck(), s.handedOver(upstream)); err != nil {
 			return err
 		}
 	}
@@ -84,6 +87,33 @@ func (s *session) stuck() error {
 		return fault.OfSite(fault.Retry, fault.TargetDown, fmt.Errorf("site %s has taken nothing for %v: %w", s.Site, pauseLimit, s.paused.reason))
 	}
 	return nil
+}
+
+// letGo does not wait for what somebody else has to do, when the importer is to stop.
+func (s *session) letGo() {
+	if w, ok := s.target.(content.Waiter); ok {
+		w.Release()
+	}
+}
+
+// handedOver tells, for who waits until all is done, that the site has everything that it
+// can get, and that the rest is up to somebody else.
+func (s *session) handedOver(upstream <-chan struct{}) error {
+	w, ok := s.target.(content.Waiter)
+	if !ok || !isClosed(upstream) {
+		return nil
+	}
+	if n := w.Waiting(); n == 0 || n != s.running || len(s.inbox) > 0 || s.asleep > 0 {
+		s.waitsSince = time.Time{}
+		return nil
+	}
+	if s.waitsSince.IsZero() {
+		s.waitsSince = time.Now()
+	}
+	if time.Since(s.waitsSince) < handoverWait {
+		return nil
+	}
+	return fault.OfSite(fault.Retry, fault.Paused, fmt.Errorf("%d changes are handed over to site %s, which has not taken them yet", s.running, s.Site))
 }
 
 // lull comes a while after nothing is here any more, for who waits until all is done.

@@ -14,22 +14,46 @@ import (
 
 // Open makes the importer of a configured site. landed may be nil.
 func Open(ctx context.Context, env *service.Env, site string, landed func(path string, c *content.Change)) (*Importer, error) {
-	s, ok := env.Config.Sites[site]
-	channels := env.Config.ChannelsTo(site)
-	if !ok || len(channels) == 0 {
-		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel sends content to a site %q", env.Config.File, site)
+	o, err := options(env, site)
+	if err != nil {
+		return nil, err
 	}
+	s := env.Config.Sites[site]
 	if err := driver.Check(site, s); err != nil {
 		return nil, err
 	}
-	open := func(owner string) (content.Target, error) { return driver.OpenTarget(site, s, owner, env.Log) }
-	return New(ctx, Options{
-		Site: site, Channels: channels, Open: open, Inspect: func() (content.Source, error) { return driver.OpenSource(site, s, env.Log) },
+	o.Open = func(owner string) (content.Target, error) { return driver.OpenTarget(site, s, owner, env.Log) }
+	o.Inspect = func() (content.Source, error) { return driver.OpenSource(site, s, env.Log) }
+	o.Landed = landed
+	return New(ctx, o)
+}
+
+// OpenTo makes the importer of a configured site that another service opens, and that
+// nobody can look into.
+func OpenTo(ctx context.Context, env *service.Env, site string, open func() (content.Target, error), landed func(path string, c *content.Change)) (*Importer, error) {
+	o, err := options(env, site)
+	if err != nil {
+		return nil, err
+	}
+	o.Open = func(string) (content.Target, error) { return open() }
+	o.Landed = landed
+	return New(ctx, o)
+}
+
+// options are what the configuration says.
+func options(env *service.Env, site string) (Options, error) {
+	s, ok := env.Config.Sites[site]
+	channels := env.Config.ChannelsTo(site)
+	if !ok || len(channels) == 0 {
+		return Options{}, fault.Errorf(fault.Stop, fault.Misconfigured, "%s: no channel sends content to a site %q", env.Config.File, site)
+	}
+	return Options{
+		Site: site, Channels: channels,
 		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
-		Host: service.Host(), Software: service.Software(), Landed: landed,
-	})
+		Host: service.Host(), Software: service.Software(),
+	}, nil
 }
 
 // Parts is what a process runs that imports into one site.

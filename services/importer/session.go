@@ -29,6 +29,9 @@ const (
 	reportEvery = 250 * time.Millisecond
 	flushWait   = 10 * time.Second
 	pauseLimit  = time.Minute // how long Settle waits for a site that takes nothing
+
+	// handoverWait is how long Settle waits for who takes what was handed over.
+	handoverWait = 3 * time.Second
 )
 
 // session is an importer from reading its ledger to the first error of the broker.
@@ -67,7 +70,8 @@ type session struct {
 	nextTry   time.Time          // when a failure is to be tried again, at the earliest
 	consumers []jetstream.Consumer
 
-	reconnects uint64 // of the connection, before the session began
+	waitsSince time.Time // when nothing but what was handed over was left
+	reconnects uint64    // of the connection, before the session began
 }
 
 // pause is the state of a site that takes nothing at the moment.

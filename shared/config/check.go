@@ -23,7 +23,14 @@ func (c *Config) resolve(dir string) {
 	if e := c.Broker.Embedded; e != nil {
 		paths = append(paths, &e.Dir, &e.TokenFile)
 	}
-	for _, s := range c.Sites {
+	for name, s := range c.Sites {
+		if s.Queue != nil {
+			paths = append(paths, &s.Queue.Path)
+		}
+		if s.ZEXPAllow != "" && !filepath.IsAbs(s.ZEXPAllow) {
+			s.ZEXPAllow = filepath.Join(dir, s.ZEXPAllow)
+			c.Sites[name] = s
+		}
 		if s.Folder != nil {
 			paths = append(paths, &s.Folder.Path, &s.Folder.Staging, &s.Folder.Writes)
 		}
@@ -86,23 +93,45 @@ func (p *parser) checkSite(key, name string, s Site) {
 	if !siteName.MatchString(name) {
 		p.add(key, "is not a usable name: want 1 to 32 of a-z, 0-9 and -")
 	}
+	if s.Queue == nil {
+		p.checkNoQueue(key, s)
+	}
+	switch s.drivers() {
+	case 1:
+	case 0:
+		p.add(key, "has no driver; this version has: folder, plone, queue")
+	default:
+		p.add(key, "has more than one driver; keep one")
+	}
 	switch {
-	case s.Folder == nil && s.Plone == nil:
-		p.add(key, "has no driver; this version has: folder, plone")
-	case s.Folder != nil && s.Plone != nil:
-		p.add(key, "has two drivers; keep one")
+	case s.Queue != nil:
+		p.checkQueue(key, s)
 	case s.Plone != nil:
 		p.checkPlone(key+".plone", s.Plone)
-	case s.Folder.Path == "":
+	case s.Folder != nil && s.Folder.Path == "":
 		p.add(key+".folder.path", "is missing")
 	}
 	if s.Drift != DriftReport && s.Drift != DriftRepair {
 		p.add(key+".drift", "is %q, want %s or %s", s.Drift, DriftReport, DriftRepair)
 	}
 	p.checkLocate(key+".locate", s)
-	p.checkRange(key+".workers", s.Workers, maxWorkers)
+	most := maxWorkers
+	if s.Queue != nil {
+		most = maxWindow
+	}
+	p.checkRange(key+".workers", s.Workers, most)
 	p.checkRange(key+".window", s.Window, maxWindow)
 	p.checkRange(key+".attempts", s.Attempts, maxAttempts)
+}
+
+// drivers counts those that a site has.
+func (s Site) drivers() (n int) {
+	for _, has := range []bool{s.Folder != nil, s.Plone != nil, s.Queue != nil} {
+		if has {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *parser) checkRange(key string, n, most int) {
@@ -202,6 +231,9 @@ func (p *parser) checkFolders(c *Config) {
 	for _, name := range sortedKeys(c.Sites) {
 		if f := c.Sites[name].Folder; f != nil && f.Path != "" {
 			places = append(places, place{"sites." + name + ".folder.path", "site " + name, real(f.Path)})
+		}
+		if q := c.Sites[name].Queue; q != nil && q.Path != "" {
+			places = append(places, place{"sites." + name + ".queue.path", "site " + name, real(q.Path)})
 		}
 	}
 	for i, a := range places {

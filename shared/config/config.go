@@ -59,6 +59,12 @@ type TLS struct {
 type Site struct {
 	Folder *Folder `yaml:"folder"`
 	Plone  *Plone  `yaml:"plone"`
+	Queue  *Queue  `yaml:"queue"`
+
+	// Accept names the plugins whose payloads a queue takes, all but zexp by default.
+	Accept []string `yaml:"accept"`
+	// ZEXPAllow is the file of globals that exports may name; a built-in list when empty.
+	ZEXPAllow string `yaml:"zexp_allow"`
 
 	// Workers is how many calls of the driver may run at the same time.
 	Workers int `yaml:"workers"`
@@ -154,8 +160,15 @@ func (c *Config) setDefaults() {
 		setDefault(&e.Listen, DefaultListen)
 	}
 	for name, s := range c.Sites {
-		setDefault(&s.Workers, DefaultWorkers)
 		setDefault(&s.Window, DefaultWindow)
+		if s.Queue != nil { // nearly all of its calls only wait for somebody else
+			setDefault(&s.Workers, s.Window)
+			s.Queue.setDefaults()
+			if s.Accept == nil {
+				s.Accept = acceptedByDefault
+			}
+		}
+		setDefault(&s.Workers, DefaultWorkers)
 		setDefault(&s.Attempts, DefaultAttempts)
 		setDefault(&s.Drift, DriftReport)
 		setDefault(&s.MaxRemovals, Removals{Percent: defaultRemovals})

@@ -36,6 +36,15 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 	c.setDefaults()
 	defaults := map[string]reflect.Value{}
 	leaves(reflect.ValueOf(c), "", defaults)
+	queue := Config{Sites: map[string]Site{"NAME": {Queue: &Queue{}}}}
+	queue.setDefaults()
+	ofQueue := map[string]reflect.Value{}
+	leaves(reflect.ValueOf(queue), "", ofQueue)
+	for key, v := range ofQueue {
+		if strings.HasPrefix(key, "sites.NAME.queue.") || key == "sites.NAME.accept" {
+			defaults[key] = v
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(defaults)) {
 		text, ok := documented[key]
 		if !ok {
@@ -65,6 +74,9 @@ func leaves(v reflect.Value, key string, found map[string]reflect.Value) {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
 		leaves(v.Elem(), key, found)
 	case reflect.Map:
 		if v.Len() == 0 {

@@ -132,3 +132,13 @@ type Target interface {
 	List(ctx context.Context) iter.Seq2[Item, error]
 	io.Closer
 }
+
+// Waiter is a target whose changes take effect when somebody else acts, at a time of
+// their own: its calls of Apply wait for that.
+type Waiter interface {
+	// Waiting counts the ops that only wait.
+	Waiting() int
+	// Release makes them return a fault of the whole site. Asked again, each goes on
+	// waiting where it was.
+	Release()
+}

@@ -23,10 +23,18 @@ func Check(name string, s config.Site) error {
 	if s.Plone != nil {
 		return nil // the files of the account are read when the site is opened
 	}
+	if s.Queue != nil {
+		return notHere(name)
+	}
 	if err := checkFolder(s.Folder.Path); err != nil {
 		return fault.New(fault.Stop, fault.Misconfigured, fmt.Errorf("sites.%s.folder.path: %w", name, err))
 	}
 	return nil
+}
+
+// notHere is the answer for a site that another service serves.
+func notHere(name string) error {
+	return fault.Errorf(fault.Stop, fault.Misconfigured, "sites.%s is a classic queue; `synchro bridge --site %s` serves it", name, name)
 }
 
 func checkFolder(path string) error {

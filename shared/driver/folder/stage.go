@@ -55,6 +55,11 @@ func (j *job) parseState(ctx context.Context) error {
 		j.want = bareState(c.CapturedAt)
 		return nil
 	}
+	if p == nil && j.kind == content.TypeFile { // from a site that has no such state
+		j.want = bareState(j.op.Change.CapturedAt)
+		j.want.mode = 0o644
+		return nil
+	}
 	if p == nil {
 		return invalid("place %q: the change has no %s payload", j.op.To, content.PluginContent)
 	}
