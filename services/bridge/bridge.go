@@ -1,0 +1,89 @@
+// Package bridge is the service of sites that are classic queues. Its sender publishes
+// what a queue's EXPORT side has; its receiver is the target that an importer writes to.
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"synchro.example/services/bridge/queue"
+	"synchro.example/services/bridge/receiver"
+	"synchro.example/services/bridge/sender"
+	"synchro.example/services/bridge/zexp"
+	"synchro.example/shared/config"
+	"synchro.example/shared/fault"
+	"synchro.example/shared/service"
+)
+
+// OpenSender makes the sender of a configured queue.
+func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sender, error) {
+	s, err := check(env, site)
+	if err != nil {
+		return nil, err
+	}
+	if len(env.Config.ChannelsFrom(site)) == 0 {
+		return nil, misconfigured("%s: no channel takes content from the site %q", env.Config.File, site)
+	}
+	allowed, err := list(site, s, nil)
+	if err != nil {
+		return nil, err
+	}
+	return sender.New(ctx, sender.Options{
+		Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed, NC: env.NC, JS: env.JS, Log: env.Log, Control: env.Control,
+		Look: time.Duration(s.Queue.Rescan), Keep: time.Duration(s.Queue.Keep), Tombstones: time.Duration(env.Config.Tombstones),
+	})
+}
+
+// Receiver gives a way to open the IMPORT side of a configured queue.
+func Receiver(env *service.Env, site string) (open func() (*receiver.Target, error), err error) {
+	s, err := check(env, site)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := list(site, s, zexp.Default())
+	if err != nil {
+		return nil, err
+	}
+	return func() (*receiver.Target, error) {
+		return receiver.Open(receiver.Options{
+			Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed,
+			Keep: time.Duration(s.Queue.Keep), Look: time.Duration(s.Queue.Rescan), Log: env.Log.With("site", site),
+		})
+	}, nil
+}
+
+func misconfigured(format string, args ...any) error {
+	return fault.Errorf(fault.Stop, fault.Misconfigured, format, args...)
+}
+
+// check finds what is wrong with a queue as it is configured: at the start a missing one is
+// a mistake, later it is an outage.
+func check(env *service.Env, site string) (config.Site, error) {
+	s, ok := env.Config.Sites[site]
+	if !ok || s.Queue == nil {
+		return s, misconfigured("%s: there is no site %q with a queue", env.Config.File, site)
+	}
+	if err := queue.Valid(s.Queue.Path); err != nil {
+		return s, misconfigured("sites.%s.queue.path: %w; `synchro queue create -d %s` makes one", site, err, s.Queue.Path)
+	}
+	return s, nil
+}
+
+// list reads the globals that a site permits.
+func list(site string, s config.Site, normal *zexp.List) (*zexp.List, error) {
+	if s.ZEXPAllow == "" {
+		return normal, nil
+	}
+	f, err := os.Open(s.ZEXPAllow)
+	if err != nil {
+		return nil, misconfigured("sites.%s.zexp_allow: %w", site, err)
+	}
+	defer f.Close()
+	l, err := zexp.ParseList(f)
+	if err != nil {
+		return nil, fmt.Errorf("sites.%s.zexp_allow: %s: %w", site, s.ZEXPAllow, err)
+	}
+	return l, nil
+}

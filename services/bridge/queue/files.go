@@ -1,0 +1,94 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+)
+
+// Where tells in which folder of a side a file lies, false when in none of them. It looks
+// in the order in which files move on, so that one that moves meanwhile is not missed.
+func (q *Queue) Where(side Side, name string) (State, bool, error) {
+	for _, state := range []State{ToProcess, Processing, Done, Failed} {
+		_, err := q.root.Lstat(path.Join(Folder(side, state), name))
+		if err == nil {
+			return state, true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", false, fmt.Errorf("look into the queue: %w", err)
+		}
+	}
+	return "", false, nil
+}
+
+// Move moves a file on, and does so durably. Where another process has taken the file the
+// error is fs.ErrNotExist.
+func (q *Queue) Move(side Side, name string, from State, to State) error {
+	return q.Rename(side, name, from, name, to)
+}
+
+// Rename is Move under another name.
+func (q *Queue) Rename(side Side, old string, from State, name string, to State) error {
+	if err := q.root.Rename(path.Join(Folder(side, from), old), path.Join(Folder(side, to), name)); err != nil {
+		return fmt.Errorf("move a file of the queue: %w", err)
+	}
+	return q.sync(side, to)
+}
+
+// sync makes what was renamed into a folder outlast a power cut.
+func (q *Queue) sync(side Side, state State) error {
+	folder, err := q.root.Open(Folder(side, state))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// Open opens a file for reading. It follows no link and takes nothing but a file.
+func (q *Queue) Open(side Side, state State, name string) (*os.File, error) {
+	file := path.Join(Folder(side, state), name)
+	info, err := q.root.Lstat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a file of the queue: %w", err)
+	}
+	return q.root.Open(file)
+}
+
+// Remove takes a file away. It may be gone already.
+func (q *Queue) Remove(side Side, state State, name string) error {
+	err := q.root.Remove(path.Join(Folder(side, state), name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove a file of the queue: %w", err)
+	}
+	return nil
+}
+
+// Place puts a whole, synced file from outside into a queue that lies at the path root,
+// on the same file system.
+func (q *Queue) Place(file string, root string, side Side, name Name) error {
+	if err := os.Rename(file, filepath.Join(root, Folder(side, ToProcess), name.String())); err != nil {
+		return fmt.Errorf("place a file in the queue: %w", err)
+	}
+	return q.sync(side, ToProcess)
+}
+
+// Newest gives the newest of the names on a side, false when it has none.
+func (q *Queue) Newest(side Side) (newest Name, ok bool, err error) {
+	for _, state := range []State{ToProcess, Processing, Done, Failed} {
+		found, err := q.List(side, state)
+		if err != nil {
+			return Name{}, false, err
+		}
+		if n := len(found.Names); n > 0 {
+			newest, ok = slices.MaxFunc([]Name{newest, found.Names[n-1]}, Name.Compare), true
+		}
+	}
+	return newest, ok, nil
+}
