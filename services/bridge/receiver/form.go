@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -48,8 +49,8 @@ func (t *Target) files(ctx context.Context, op *content.Op) ([]*zs.Change, error
 	return nil, noForm("%q has nothing but a %s payload, which has no form in a classic queue", op.To, op.Change.Payloads[0].Plugin)
 }
 
-func deletion(c *content.Change, path string) *zs.Change {
-	ids := strings.Split(path, "/")
+func deletion(c *content.Change, at string) *zs.Change {
+	ids := strings.Split(at, "/")
 	return &zs.Change{Path: ids, UID: wire.UID(c), Parts: []zs.Part{{Kind: zs.Delete, ID: ids[len(ids)-1]}}}
 }
 
@@ -90,12 +91,25 @@ func (t *Target) part(ctx context.Context, op *content.Op, p *content.Payload) (
 	case p.Plugin == content.PluginZEXP:
 		return zs.Part{Kind: zs.ZEXP, Export: value}, t.check(value, op.To)
 	case p.Plugin == content.PluginFSS && p.MediaType == wire.MediaFields:
-		return wire.Unpack(value)
+		part, err := wire.Unpack(value)
+		for i := range part.Fields {
+			rebase(&part.Fields[i], op.To)
+		}
+		return part, err
 	case p.Plugin == content.PluginFSS:
-		id := op.To[strings.LastIndexByte(op.To, '/')+1:]
+		id := path.Base(op.To)
 		return zs.Part{Kind: zs.FSS, Fields: []zs.Field{field(id, p, value)}}, nil
 	}
 	return zs.Part{}, noForm("%q has a %s payload, which has no form in a classic queue", op.To, p.Plugin)
+}
+
+// rebase lets the path of a field begin with the id that the object has here.
+func rebase(f *zs.Field, to string) {
+	_, below, deeper := strings.Cut(f.Path, "/")
+	f.Path = path.Base(to)
+	if deeper {
+		f.Path += "/" + below
+	}
 }
 
 // field is the only one of an object.
@@ -112,14 +126,14 @@ func field(id string, p *content.Payload, value zs.Value) zs.Field {
 }
 
 // check holds an export against the list of the site, before anything is written.
-func (t *Target) check(v zs.Value, path string) error {
+func (t *Target) check(v zs.Value, at string) error {
 	r, err := v.Open()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	if _, err := zexp.Check(r, t.Allowed); err != nil {
-		return fmt.Errorf("the export of %q: %w", path, err)
+		return fmt.Errorf("the export of %q: %w", at, err)
 	}
 	_, err = io.Copy(io.Discard, r) // the digest is checked at the end
 	return err

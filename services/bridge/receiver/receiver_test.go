@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"synchro.example/services/bridge/queue"
+	"synchro.example/services/bridge/wire"
 	"synchro.example/services/bridge/zexp"
 	"synchro.example/services/bridge/zs"
 	"synchro.example/shared/content"
@@ -156,6 +157,29 @@ func TestFieldArrivesAsItWas(t *testing.T) {
 	w.must(err)
 	if b, _ := io.ReadAll(r); string(b) != "a\x00b" {
 		t.Errorf("the value is %q", b)
+	}
+}
+
+func TestManyFieldsTravelAsOnePayload(t *testing.T) {
+	w := newWorld(t)
+	w.importer(queue.Done)
+	sent := zs.Change{Path: []string{"d"}, UID: "u1", Parts: []zs.Part{{Kind: zs.FSS, Fields: []zs.Field{
+		{Path: "d/a", Name: "file", Filename: "\xff", File: zs.Bytes([]byte("one"))},
+		{Path: "d", Name: "icon", Filename: "i", File: zs.Bytes([]byte("two"))},
+	}}}}
+	if wire.IsPlain(&sent, &sent.Parts[0]) {
+		t.Fatal("two values are taken for one")
+	}
+	packed := wire.Pack(&sent, &sent.Parts[0])
+	body, err := io.ReadAll(packed)
+	w.must(err)
+	w.must(apply(t, w.open(), op(1, "", "here/e", payload(content.PluginFSS, wire.MediaFields, body))))
+	var got []string
+	for _, f := range w.read(queue.Done).Part(zs.FSS).Fields {
+		got = append(got, f.Path+" "+f.Name+" "+f.Filename)
+	}
+	if !slices.Equal(got, []string{"e/a file \xff", "e icon i"}) {
+		t.Errorf("the fields are %q", got)
 	}
 }
 

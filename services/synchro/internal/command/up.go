@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"synchro.example/services/bridge"
+	"synchro.example/services/bridge/sender"
 	"synchro.example/services/exporter"
 	"synchro.example/services/importer"
 	"synchro.example/services/relay"
@@ -72,6 +74,7 @@ func (a *app) up(ctx context.Context, cfg *config.Config, once bool, tell landed
 type fleet struct {
 	env       *service.Env
 	exporters map[string]*exporter.Exporter
+	senders   map[string]*sender.Sender
 	relays    []*relay.Relay
 	importers map[string]*importer.Importer
 }
@@ -80,9 +83,15 @@ func openFleet(ctx context.Context, env *service.Env, tell landed) (*fleet, erro
 	if err := env.Follow(ctx); err != nil {
 		return nil, err
 	}
-	f := &fleet{env: env, exporters: map[string]*exporter.Exporter{}, importers: map[string]*importer.Importer{}}
+	f := &fleet{env: env, exporters: map[string]*exporter.Exporter{}, senders: map[string]*sender.Sender{}, importers: map[string]*importer.Importer{}}
 	var errs []error
 	for _, site := range env.Config.Sources() {
+		if env.Config.Sites[site].Queue != nil {
+			s, err := bridge.OpenSender(ctx, env, site)
+			f.senders[site] = s
+			errs = append(errs, err)
+			continue
+		}
 		e, err := exporter.Open(ctx, env, site)
 		f.exporters[site] = e
 		errs = append(errs, err)
@@ -91,7 +100,7 @@ func openFleet(ctx context.Context, env *service.Env, tell landed) (*fleet, erro
 	f.relays = relays
 	errs = append(errs, err)
 	for _, site := range env.Config.Receivers() {
-		i, err := importer.Open(ctx, env, site, tellFor(site, tell))
+		i, err := openImporter(ctx, env, site, tellFor(site, tell))
 		f.importers[site] = i
 		errs = append(errs, err)
 	}
@@ -110,6 +119,9 @@ func (f *fleet) run(ctx context.Context) error {
 	parts := []lifecycle.Part{collect.Part(f.env.JS, f.env.Log)}
 	for site, e := range f.exporters {
 		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: e.Run})
+	}
+	for site, s := range f.senders {
+		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: s.Run})
 	}
 	for _, r := range f.relays {
 		parts = append(parts, lifecycle.Part{Name: "relay " + r.Channel(), Run: r.Run})
@@ -130,14 +142,15 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 		}
 		return err
 	})
+	sent, sending := stage(f.senders, func(s *sender.Sender) error { return s.Settle(ctx) })
 	byChannel := map[string]*relay.Relay{}
 	for _, r := range f.relays {
 		byChannel[r.Channel()] = r
 	}
-	relayed, relaying := stage(byChannel, func(r *relay.Relay) error { return r.Settle(ctx, exported) })
+	relayed, relaying := stage(byChannel, func(r *relay.Relay) error { return r.Settle(ctx, both(exported, sent)) })
 	imported, importing := stage(f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
 	<-imported
-	err := errors.Join(exporting(), relaying(), importing())
+	err := errors.Join(exporting(), sending(), relaying(), importing())
 	if err != nil && !isHeld(err) {
 		return err
 	}
@@ -145,6 +158,17 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 		a.report(err)
 	}
 	return errors.Join(a.summary(ctx, f), leftOver(err))
+}
+
+// both is closed when two others are.
+func both(a, b <-chan struct{}) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		<-a
+		<-b
+		close(c)
+	}()
+	return c
 }
 
 // isHeld tells whether everything is done but for what waits for somebody's word.
@@ -198,6 +222,9 @@ func (a *app) summary(ctx context.Context, f *fleet) error {
 		published, applied := "-", "-"
 		if e := f.exporters[site]; e != nil {
 			published = fmt.Sprint(e.Done())
+		}
+		if s := f.senders[site]; s != nil {
+			published = fmt.Sprint(s.Done())
 		}
 		if i := f.importers[site]; i != nil {
 			applied = fmt.Sprint(i.Done())

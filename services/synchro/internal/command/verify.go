@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"synchro.example/services/exporter"
-	"synchro.example/services/importer"
 	"synchro.example/services/relay"
 	"synchro.example/shared/config"
 	"synchro.example/shared/reconcile"
@@ -101,6 +100,9 @@ func differences(c *cobra.Command, conn *connection, sites []string) ([]reconcil
 
 func (s scope) open(ctx context.Context, env *service.Env) (hops []verifier, err error) {
 	for _, site := range s.sources {
+		if env.Config.Sites[site].Queue != nil {
+			continue // it tells what happened, and not what it has
+		}
 		e, err := exporter.Open(ctx, env, site)
 		if err != nil {
 			return nil, err
@@ -117,7 +119,7 @@ func (s scope) open(ctx context.Context, env *service.Env) (hops []verifier, err
 		}
 	}
 	for _, site := range s.receivers {
-		i, err := importer.Open(ctx, env, site, nil)
+		i, err := openImporter(ctx, env, site, nil)
 		if err != nil {
 			return nil, err
 		}
