@@ -26,6 +26,7 @@ const (
 type schema struct {
 	fields map[string]kind
 	single map[string]bool // fields with one relation instead of a list
+	lists  map[string]bool // fields that want an empty list instead of nothing
 }
 
 // related gives the value of a field of relations.
@@ -82,11 +83,12 @@ func (s *schemas) of(ctx context.Context, typ string) (*schema, error) {
 		}
 		return nil, s.classify(ctx, err)
 	}
-	sc := &schema{fields: map[string]kind{}, single: map[string]bool{}}
+	sc := &schema{fields: map[string]kind{}, single: map[string]bool{}, lists: map[string]bool{}}
 	for name, p := range doc.Properties {
 		if p.Mode == "" && !slices.Contains(neverFields, name) {
 			sc.fields[name] = kindOf(p.Factory)
 			sc.single[name] = p.Factory == "Relation Choice"
+			sc.lists[name] = p.Factory == "List"
 		}
 	}
 	if len(sc.fields) == 0 {

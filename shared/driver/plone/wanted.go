@@ -123,8 +123,8 @@ func (w *work) newBody(ctx context.Context, name string) (map[string]any, []late
 	}
 	body := map[string]any{"@type": w.want.Type, "id": name, "UID": w.uid()}
 	for field, v := range w.want.Fields {
-		if k, ok := sc.fields[field]; ok && !isEmpty(v) && w.wants(field) {
-			body[field] = writable(k, v)
+		if k, ok := sc.fields[field]; ok && (!isEmpty(v) || sc.lists[field]) && w.wants(field) {
+			body[field] = sc.writable(field, k, v)
 		}
 	}
 	if w.want.bare {
@@ -173,7 +173,10 @@ func (w *work) addFile(ctx context.Context, body map[string]any, field string, p
 }
 
 // writable gives a field's value in the form that Plone takes.
-func writable(k kind, v any) any {
+func (s *schema) writable(field string, k kind, v any) any {
+	if s.lists[field] && isEmpty(v) {
+		return []any{}
+	}
 	m, ok := v.(map[string]any)
 	if k != rich || !ok {
 		return v
@@ -241,7 +244,7 @@ func (w *work) difference(ctx context.Context, at string, have *state) (map[stri
 			continue
 		}
 		if !same(normal(field, k, v), have.Fields[field]) || slices.Contains(have.Rendered, field) {
-			body[field] = writable(k, v)
+			body[field] = sc.writable(field, k, v)
 		}
 	}
 	if w.want.Layout != "" && w.want.Layout != have.Layout && w.wants(layoutField) {

@@ -1,0 +1,302 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// plone is a site with a proxy before it that can fail.
+type plone struct {
+	w     *world
+	base  string // behind the proxy
+	proxy *httptest.Server
+	down  atomic.Bool
+	asked sync.Map // what kind of request to how many of them
+}
+
+// plones gives the first sites of two real instances, empty, and a world that carries
+// from the one to the other.
+func plones(t *testing.T) (w *world, from, to *plone) {
+	t.Helper()
+	instances := strings.Fields(os.Getenv("SYNCHRO_PLONE"))
+	if len(instances) < 2 {
+		t.Skip("no two instances of Plone are up: scripts/plone with 2 go test ./services/synchro/e2e -run Plone")
+	}
+	w = newWorld(t, "paris")
+	from, to = newPlone(w, instances[0]+"/plone-a"), newPlone(w, instances[1]+"/plone-a")
+	w.write("password", "secret\n")
+	at := func(p *plone) string {
+		return fmt.Sprintf("plone: {url: %q, user: admin, password_file: ./password, poll: 1s, rescan: 5s}", p.proxy.URL+"/plone-a")
+	}
+	w.configure("folder: {path: ./hq}", at(from), "folder: {path: ./paris, writes: ./paris.writes}", at(to))
+	return w, from, to
+}
+
+func newPlone(w *world, base string) *plone {
+	p := &plone{w: w, base: base}
+	instance, err := url.Parse(strings.TrimSuffix(base, "/plone-a"))
+	must(w.t, err)
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(instance)
+		r.Out.Host = r.In.Host
+	}}
+	p.proxy = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if p.down.Load() {
+			http.Error(rw, "<html>the server is away</html>", http.StatusBadGateway)
+			return
+		}
+		n, _ := p.asked.LoadOrStore(r.Method+" "+lastService(r.URL.Path), new(atomic.Int64))
+		n.(*atomic.Int64).Add(1)
+		forward.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(p.proxy.Close)
+	for path := range p.rows() {
+		if !strings.Contains(path, "/") {
+			p.call("DELETE", path, nil)
+		}
+	}
+	return p
+}
+
+// lastService is what of an object is asked for, in an address.
+func lastService(path string) string {
+	if i := strings.LastIndex(path, "/@"); i >= 0 {
+		return path[i+1:]
+	}
+	return ""
+}
+
+// requests counts what was asked of the site, by kind.
+func (p *plone) requests() string {
+	var lines []string
+	p.asked.Range(func(kind, n any) bool {
+		lines = append(lines, fmt.Sprintf("%d %s", n.(*atomic.Int64).Load(), strings.TrimSpace(kind.(string))))
+		return true
+	})
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}
+
+type object = map[string]any
+
+func (p *plone) try(method, path string, body any) (int, []byte) {
+	p.w.t.Helper()
+	b, err := json.Marshal(body)
+	must(p.w.t, err)
+	r, err := http.NewRequestWithContext(p.w.t.Context(), method, p.base+"/"+path, bytes.NewReader(b))
+	must(p.w.t, err)
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Content-Type", "application/json")
+	r.SetBasicAuth("admin", "secret")
+	resp, err := http.DefaultClient.Do(r)
+	must(p.w.t, err)
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	must(p.w.t, err)
+	return resp.StatusCode, out
+}
+
+func (p *plone) call(method, path string, body any) object {
+	p.w.t.Helper()
+	status, b := p.try(method, path, body)
+	if status > 299 {
+		p.w.t.Fatalf("%s %s: %d %.300s", method, path, status, b)
+	}
+	out := object{}
+	if len(b) > 0 && b[0] == '{' {
+		must(p.w.t, json.Unmarshal(b, &out))
+	}
+	return out
+}
+
+// rows gives what the catalog has, by path.
+func (p *plone) rows() map[string]object {
+	p.w.t.Helper()
+	rows := map[string]object{}
+	out := p.call("GET", "@search?b_size=100000&show_inactive=1&metadata_fields=UID&metadata_fields=modified", nil)
+	for _, item := range out["items"].([]any) {
+		row := item.(object)
+		if path := strings.TrimPrefix(strings.TrimPrefix(row["@id"].(string), p.base), "/"); path != "" {
+			rows[path] = row
+		}
+	}
+	return rows
+}
+
+// faces tells of each object what must be equal on two sites.
+func (p *plone) faces() map[string]string {
+	p.w.t.Helper()
+	faces := map[string]string{}
+	for path, row := range p.rows() {
+		doc := p.call("GET", path+"?include_items=0", nil)
+		face := []any{row["UID"], doc["@type"], doc["title"], doc["description"], doc["subjects"], doc["review_state"], doc["layout"], doc["start"]}
+		related, _ := doc["relatedItems"].([]any)
+		for _, r := range related {
+			face = append(face, r.(object)["UID"])
+		}
+		for _, field := range []string{"file", "image"} {
+			if doc[field] != nil {
+				_, b := p.try("GET", path+"/@@download/"+field, nil)
+				face = append(face, fmt.Sprintf("%x", sha256.Sum256(b)))
+			}
+		}
+		if doc["@type"] == "Document" {
+			_, raw, _ := strings.Cut(p.raw(path), "\n\n")
+			face = append(face, raw)
+		}
+		faces[path] = fmt.Sprint(face...)
+	}
+	return faces
+}
+
+func (p *plone) raw(path string) string {
+	r, err := http.NewRequestWithContext(p.w.t.Context(), http.MethodGet, p.base+"/"+path+"/manage_DAVget", nil)
+	must(p.w.t, err)
+	r.SetBasicAuth("admin", "secret")
+	resp, err := http.DefaultClient.Do(r)
+	must(p.w.t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	must(p.w.t, err)
+	return string(b)
+}
+
+func (p *plone) newest() string {
+	newest := ""
+	for _, row := range p.rows() {
+		newest = max(newest, row["modified"].(string))
+	}
+	return newest
+}
+
+// differs names the first object that two sites do not have alike.
+func differs(a, b *plone) string {
+	fa, fb := a.faces(), b.faces()
+	for _, path := range sortedKeys(fa) {
+		if fa[path] != fb[path] {
+			return fmt.Sprintf("/%s is %.500s and %.500s", path, fa[path], fb[path])
+		}
+	}
+	if len(fa) != len(fb) {
+		return fmt.Sprintf("%d objects and %d", len(fa), len(fb))
+	}
+	return ""
+}
+
+const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+// mix makes objects of all stock types, nested, with relations in circles.
+func (p *plone) mix(n, fileSize int) {
+	random := rand.New(rand.NewPCG(1, 2))
+	folders, uids, paths := []string{""}, []string{}, []string{}
+	big := make([]byte, fileSize)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(big)
+	upload := func(name, media, data string) object {
+		return object{"data": data, "encoding": "base64", "filename": name, "content-type": media}
+	}
+	types := []string{"Folder", "Document", "Document", "News Item", "Event", "Link", "File", "Image", "Collection"}
+	for i := range n {
+		typ := types[i%len(types)]
+		in := folders[random.IntN(len(folders))]
+		body := object{"@type": typ, "id": fmt.Sprintf("o-%d", i), "title": fmt.Sprintf("object %d é", i), "description": "a & b", "subjects": []string{"x", fmt.Sprint(i % 7)}}
+		switch typ {
+		case "Document", "News Item":
+			body["text"] = object{"data": fmt.Sprintf("<p>%d &amp;amp; &amp;nbsp; <b>x</b></p>", i), "content-type": "text/html", "encoding": "utf8"}
+		case "Event":
+			body["start"], body["end"] = "2026-01-02T03:04:05Z", "2026-01-02T05:04:05Z"
+		case "Collection":
+			body["query"] = []any{}
+		case "Link":
+			body["remoteUrl"] = "https://www.example.org/"
+		case "File":
+			body["file"] = upload("data.bin", "application/octet-stream", base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "file %d", i)))
+		case "Image":
+			body["image"] = upload("pixel.png", "image/png", pixel)
+		}
+		if len(uids) > 0 && typ != "Link" {
+			body["relatedItems"] = []string{uids[random.IntN(len(uids))]}
+		}
+		made := p.call("POST", in, body)
+		uids = append(uids, made["UID"].(string))
+		path := strings.TrimPrefix(strings.TrimPrefix(made["@id"].(string), p.base), "/")
+		paths = append(paths, path)
+		if typ == "Folder" {
+			folders = append(folders, path)
+		}
+		if typ == "Document" && i%2 == 0 {
+			p.call("POST", path+"/@workflow/publish", object{})
+		}
+	}
+	p.call("POST", "", object{"@type": "File", "id": "big", "title": "big", "file": upload("big.bin", "application/octet-stream", base64.StdEncoding.EncodeToString(big))})
+	for i := 1; i < len(paths); i += 9 { // what came first refers to what came last
+		p.call("PATCH", paths[i], object{"relatedItems": []string{uids[len(uids)-1], uids[0], uids[len(uids)-i]}})
+	}
+}
+
+func TestAPloneSiteArrivesOnAnotherOneAndNothingIsDoneTwice(t *testing.T) {
+	w, from, to := plones(t)
+	from.mix(pick(90, 500), pick(3, 60)<<20)
+	time.Sleep(3 * time.Second) // the second that the last date names is to be over
+	start := time.Now()
+	counts := w.once()
+	took := time.Since(start)
+	if d := differs(from, to); d != "" {
+		t.Fatal(d)
+	}
+	figure(t, "Plone to Plone, empty to equal", "%d objects in %.1f s; asked of the target: %s", counts["paris"], took.Seconds(), to.requests())
+	newest := to.newest()
+	start = time.Now()
+	if again := w.once(); again["hq"] != 0 || again["paris"] != 0 {
+		t.Errorf("a second run publishes and applies %v", again)
+	}
+	figure(t, "Plone to Plone, unchanged", "%.2f s", time.Since(start).Seconds())
+	if is := to.newest(); is != newest {
+		t.Errorf("a second run has changed the target: its newest date was %s and is %s", newest, is)
+	}
+}
+
+func TestAPloneSiteThatIsAwayCostsTimeOnly(t *testing.T) {
+	w, from, to := plones(t)
+	up := w.start(synchro, "up")
+	from.mix(30, 1<<20)
+	same := func() string { return differs(from, to) }
+	w.eventually("the content is there", same)
+	for _, p := range []*plone{to, from} {
+		p.down.Store(true)
+		first := slices.Min(sortedKeys(from.rows()))
+		from.call("PATCH", first, object{"title": "while away " + p.base})
+		time.Sleep(3 * time.Second)
+		p.down.Store(false)
+		w.eventually("it arrives when the site is back", same)
+	}
+	// The process is killed while it works, and begins again.
+	from.call("POST", "", object{"@type": "Folder", "id": "later", "title": "later"})
+	for i := range 20 {
+		from.call("POST", "later", object{"@type": "Document", "id": fmt.Sprintf("d%d", i), "title": "x"})
+	}
+	time.Sleep(2 * time.Second)
+	up.kill()
+	w.start(synchro, "up")
+	w.eventually("it arrives after a kill", same)
+	if failures := w.failures(); len(failures) > 0 {
+		t.Errorf("there are failures: %v", failures)
+	}
+}
