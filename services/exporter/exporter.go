@@ -139,6 +139,9 @@ func (e *Exporter) Settle(ctx context.Context) (left int, err error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, e.Patience, errBusy)
 	defer cancel()
 	err = e.tenure(waiting, ctx, func(held context.Context) (err error) {
+		if err = e.failures.taken(held); err != nil {
+			return err
+		}
 		left, err = e.looks(held)
 		return err
 	})

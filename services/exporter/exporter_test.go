@@ -320,6 +320,37 @@ func TestAFailedExportCanBeDiscardedAndStaysSo(t *testing.T) {
 	}
 }
 
+func TestAFailureOnTheWayIntoAChannelCanBeDiscarded(t *testing.T) {
+	w := newWorld(t)
+	w.start(w.exporter())
+	failed := &deadletter.Entry{Stage: deadletter.Export, Site: "hq", Channel: "public", UID: "a", Path: "a", Version: 7, Code: fault.BadExpression, Class: fault.Park}
+	log := publish.New(w.nc, w.js, publish.Options{})
+	put := func(m *nats.Msg, err error) {
+		t.Helper()
+		w.must(err)
+		_, err = log.Publish(t.Context(), []*nats.Msg{m})
+		w.must(err)
+	}
+	put(deadletter.Message(failed, nil))
+	put(deadletter.Ask(failed, deadletter.Request{Discard: true, By: "me", Why: "known"}))
+	store := deadletter.New(w.js)
+	w.eventually("it is given up", func() bool {
+		e, err := store.OnTheWay(t.Context(), "hq", "public", "a")
+		return err == nil && e != nil && e.Closed != nil && e.Closed.Why == "known"
+	})
+	newer := *failed
+	newer.Version = 8
+	put(deadletter.Message(&newer, nil))
+	put(deadletter.Ask(failed, deadletter.Request{Discard: true, By: "me", Why: "known"}))
+	w.eventually("the request is taken", func() bool {
+		s, err := w.js.Stream(t.Context(), subject.ReplayStream)
+		return err == nil && s.CachedInfo().State.Msgs == 0
+	})
+	if e, err := store.OnTheWay(t.Context(), "hq", "public", "a"); err != nil || e.Closed != nil {
+		t.Errorf("a newer failure was given up: %+v, %v", e, err)
+	}
+}
+
 func TestTwoExportersOfASourceDoNotExportTwice(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.exporter(), w.exporter()

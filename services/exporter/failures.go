@@ -14,6 +14,9 @@ import (
 	"synchro.example/shared/subject"
 )
 
+// requestWait is how long Settle waits for requests to be taken.
+const requestWait = 5 * time.Second
+
 // problem is why an object is not in the log as it is on the site.
 type problem struct {
 	uid, path string
@@ -27,6 +30,7 @@ type failures struct {
 	publisher *publish.Publisher
 	entries   map[string]*deadletter.Entry // by uid, open
 	discarded map[string]*deadletter.Entry // by uid, given up by somebody
+	requests  jetstream.Consumer
 }
 
 func newFailures(e *Exporter) *failures {
@@ -67,6 +71,7 @@ func (f *failures) listen(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	f.requests = c
 	running, err := c.Consume(func(m jetstream.Msg) {
 		if err := f.request(ctx, m.Data()); err != nil {
 			f.log.Warn("a request could not be carried out, it comes again", "error", err)
@@ -81,6 +86,20 @@ func (f *failures) listen(ctx context.Context) (stop func(), err error) {
 		running.Stop()
 		<-running.Closed()
 	}, nil
+}
+
+// taken waits, for a while, until what was asked before has been taken.
+func (f *failures) taken(ctx context.Context) error {
+	for end := time.Now().Add(requestWait); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, 10*time.Millisecond) {
+		info, err := f.requests.Info(ctx)
+		if err != nil {
+			return changelog.Classify(err)
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			return nil
+		}
+	}
+	return ctx.Err()
 }
 
 // request has an object's bytes sent again, or gives it up. Otherwise it is enough to look
@@ -99,6 +118,9 @@ func (f *failures) request(ctx context.Context, body []byte) error {
 	if !r.Discard {
 		return nil
 	}
+	if r.Channel != "" {
+		return f.discardOnTheWay(ctx, r)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.entries[r.UID]
@@ -112,6 +134,16 @@ func (f *failures) request(ctx context.Context, body []byte) error {
 	delete(f.entries, r.UID)
 	f.discarded[r.UID] = closed
 	return nil
+}
+
+// discardOnTheWay gives up what failed on the way into a channel. The relay, which keeps
+// those failures, does not tell one again that was given up.
+func (f *failures) discardOnTheWay(ctx context.Context, r deadletter.Request) error {
+	e, err := deadletter.New(f.JS).OnTheWay(ctx, f.Site, r.Channel, r.UID)
+	if e == nil || e.Closed != nil || e.Version > r.Version || err != nil {
+		return err
+	}
+	return f.keep(ctx, e.Close(deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}))
 }
 
 // account compares what fails now with what failed before.

@@ -17,6 +17,7 @@ type failures struct {
 	options   Options
 	publisher *publish.Publisher
 	entries   map[string]*deadletter.Entry // by uid, open
+	discarded map[string]version.Version   // by uid, given up by somebody
 	news      []news
 }
 
@@ -27,21 +28,35 @@ type news struct {
 }
 
 func openFailures(ctx context.Context, o Options) (*failures, error) {
-	open, err := deadletter.New(o.JS).OfChannel(ctx, o.From, o.Channel)
+	store := deadletter.New(o.JS)
+	open, err := store.OfChannel(ctx, o.From, o.Channel)
 	if err != nil {
 		return nil, err
 	}
-	f := &failures{options: o, publisher: publish.New(o.NC, o.JS, publish.Options{}), entries: map[string]*deadletter.Entry{}}
+	discarded, err := store.Discarded(ctx, o.From, o.Channel)
+	if err != nil {
+		return nil, err
+	}
+	f := &failures{
+		options: o, publisher: publish.New(o.NC, o.JS, publish.Options{}),
+		entries: map[string]*deadletter.Entry{}, discarded: map[string]version.Version{},
+	}
+	for _, e := range discarded {
+		f.discarded[e.UID] = e.Version
+	}
 	for i := range open {
 		f.entries[open[i].UID] = &open[i]
 	}
 	return f, nil
 }
 
-// tell notes that the expression fails for an object.
+// tell notes that the expression fails for an object, unless somebody gave that up.
 func (f *failures) tell(m message, path string, err error) {
 	reason, now := fault.Of(err), time.Now().UTC()
 	old := f.entries[m.head.UID]
+	if f.discarded[m.head.UID] == m.head.Version {
+		return
+	}
 	if old != nil && old.Version == m.head.Version && old.Reason == reason.Error() {
 		return
 	}

@@ -320,6 +320,33 @@ func TestWhatTheExpressionFailsForIsListedUntilItDoesNot(t *testing.T) {
 	w.wants(map[string]string{})
 }
 
+func TestAFailureThatWasGivenUpStaysSoUntilTheObjectChanges(t *testing.T) {
+	w := newScene(t, brokertest.Conn(t), "public")
+	w.put("a", "", titled("no price"))
+	settle(t, w.relay("python: object.price > 3"))
+	store := deadletter.New(w.js)
+	e, err := store.OnTheWay(t.Context(), w.source(), "public", "a")
+	must(t, err)
+	m, err := deadletter.Message(e.Close(deadletter.Closing{As: deadletter.Discarded, By: "me", Why: "known"}), nil)
+	must(t, err)
+	_, err = w.log.Publish(t.Context(), []*nats.Msg{m})
+	must(t, err)
+	failing := func() int {
+		open, err := store.OfChannel(t.Context(), w.source(), "public")
+		must(t, err)
+		return len(open)
+	}
+	settle(t, w.relay("python: object.price > 3"))
+	if n := failing(); n != 0 {
+		t.Fatalf("it is back: %d", n)
+	}
+	w.put("a", "", titled("still no price"))
+	settle(t, w.relay("python: object.price > 3"))
+	if n := failing(); n != 1 {
+		t.Errorf("the changed object is not told: %d", n)
+	}
+}
+
 // The channel's log is at the end what the expression makes of the source, whatever
 // happened in which order, with restarts and changes of the expression in between.
 func TestTheChannelIsWhatTheExpressionMakesOfTheSource(t *testing.T) {

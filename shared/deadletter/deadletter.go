@@ -90,13 +90,18 @@ func (e *Entry) Close(c Closing) *Entry {
 }
 
 func (e *Entry) subject() string {
-	if e.Stage == Export && e.Channel != "" {
-		return subject.ExportError(e.Site, e.Channel+"/"+e.UID) // each channel has its own
-	}
 	if e.Stage == Export {
-		return subject.ExportError(e.Site, e.UID)
+		return subject.ExportError(e.Site, e.name())
 	}
 	return subject.ImportError(e.Site, e.UID)
+}
+
+// name is what tells an entry from the others of its site: each channel has its own.
+func (e *Entry) name() string {
+	if e.Stage == Export && e.Channel != "" {
+		return e.Channel + "/" + e.UID
+	}
+	return e.UID
 }
 
 // Message makes the message that keeps an entry, with the envelope that failed, if there

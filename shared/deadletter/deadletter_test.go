@@ -130,7 +130,8 @@ func TestARequestGoesToTheSiteThatFailed(t *testing.T) {
 	js, _ := newStore(t)
 	for e, subj := range map[*deadletter.Entry]string{
 		entry(deadletter.Import, "paris", "news", "a"): subject.ImportReplay("paris", "a"),
-		entry(deadletter.Export, "hq", "news", "a"):    subject.ExportReplay("hq", "a"),
+		entry(deadletter.Export, "hq", "news", "a"):    subject.ExportReplay("hq", "news/a"),
+		entry(deadletter.Export, "hq", "", "a"):        subject.ExportReplay("hq", "a"),
 	} {
 		m, err := deadletter.Ask(e, deadletter.Request{By: "ann", Discard: true})
 		if err != nil || m.Subject != subj {

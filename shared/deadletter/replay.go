@@ -39,7 +39,7 @@ func Ask(e *Entry, r Request) (*nats.Msg, error) {
 	}
 	m := nats.NewMsg(subject.ImportReplay(e.Site, e.UID))
 	if e.Stage == Export {
-		m.Subject = subject.ExportReplay(e.Site, e.UID)
+		m.Subject = subject.ExportReplay(e.Site, e.name())
 	}
 	m.Header.Set(nats.MsgIdHdr, nuid.Next())
 	m.Data = body

@@ -40,6 +40,14 @@ func (s *Store) OfChannel(ctx context.Context, site, channel string) ([]Entry, e
 	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil && e.Channel == channel })
 }
 
+// Discarded gives the failures of a source site, on the way into a channel, that somebody
+// gave up.
+func (s *Store) Discarded(ctx context.Context, site, channel string) ([]Entry, error) {
+	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool {
+		return e.Closed != nil && e.Closed.As == Discarded && e.Channel == channel
+	})
+}
+
 // OfExport gives the open failures of a source site on the way into its log.
 func (s *Store) OfExport(ctx context.Context, site string) ([]Entry, error) {
 	return s.read(ctx, subject.ExportErrorAll(site), func(e *Entry) bool { return e.Closed == nil && e.Channel == "" })
@@ -104,7 +112,18 @@ func (s *Store) Envelope(ctx context.Context, e *Entry) ([]byte, error) {
 // Of gives the failure of an object at a receiving site, open or closed, nil when there is
 // none.
 func (s *Store) Of(ctx context.Context, site, uid string) (*Entry, error) {
-	m, err := changelog.Newest(ctx, s.js, subject.ErrorStream, subject.ImportError(site, uid))
+	return s.at(ctx, subject.ImportError(site, uid))
+}
+
+// OnTheWay gives the failure of an object of a source on the way into a channel, open or
+// closed, nil when there is none.
+func (s *Store) OnTheWay(ctx context.Context, site, channel, uid string) (*Entry, error) {
+	e := Entry{Stage: Export, Site: site, Channel: channel, UID: uid}
+	return s.at(ctx, e.subject())
+}
+
+func (s *Store) at(ctx context.Context, subj string) (*Entry, error) {
+	m, err := changelog.Newest(ctx, s.js, subject.ErrorStream, subj)
 	if m == nil || err != nil {
 		return nil, err
 	}

@@ -147,3 +147,65 @@ func TestAChannelCarriesWhatMeetsItsExpression(t *testing.T) {
 	up("python: object.getPhysicalPath()[1] == 'news'", "news news/a.html")
 	up("default", "empty index.html news news/a.html old old/b.txt")
 }
+
+// traced gives "state detail" of each station of an object by "place name".
+func traced(t *testing.T, config, path string) map[string]string {
+	t.Helper()
+	out, _ := command(t, service.Done, "trace", path, "--json", "--config", config)
+	var stations []station
+	if err := json.Unmarshal([]byte(out), &stations); err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for _, s := range stations {
+		states[s.Place+" "+s.Name] = strings.TrimSpace(s.State + " " + s.Detail)
+	}
+	return states
+}
+
+func TestTraceTellsWhatAnExpressionLeavesOut(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := strings.Replace(string(text), "to: [paris]", `to: [paris], expression: "python: object.getId().endswith('.html')"`, 1)
+	if err := os.WriteFile(config, []byte(now), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(config), "hq/news/2024/b.txt"), []byte("changed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	for path, want := range map[string]map[string]string{
+		"index.html":      {"channel public": "newest", "site paris": "newest"},
+		"news":            {"channel public": "newest only its name: it does not meet the channel's expression, something below it does", "site paris": "newest"},
+		"news/2024/b.txt": {"channel public": "absent it does not meet the channel's expression", "site paris": "newest"},
+	} {
+		got := traced(t, config, path)
+		for place, state := range want {
+			if got[place] != state {
+				t.Errorf("%s: %s is %q, want %q", path, place, got[place], state)
+			}
+		}
+	}
+}
+
+func TestADiscardedFailureOfAnExpressionIsGone(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := strings.Replace(string(text), "to: [paris]", `to: [paris], expression: "python: object.weight > 3"`, 1)
+	if err := os.WriteFile(config, []byte(now), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.LeftOver, "up", "--once", "--config", config)
+	command(t, service.Done, "discard", "--code", "bad-expression", "--reason", "known", "--yes", "--config", config)
+	command(t, service.Done, "up", "--once", "--config", config)
+	if out, _ := command(t, service.Done, "errors", "--json", "--config", config); strings.TrimSpace(out) != "[]" {
+		t.Errorf("errors prints %s", out)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/ledger"
@@ -28,6 +29,8 @@ type station struct {
 	At      time.Time       `json:"at"`
 	State   string          `json:"state"` // newest, behind, absent or failed
 	Detail  string          `json:"detail,omitempty"`
+
+	bare bool // the channel has nothing of it but its name, or its removal
 }
 
 func (a *app) traceCommand() *cobra.Command {
@@ -79,7 +82,7 @@ func follow(ctx context.Context, conn *connection, name string) ([]station, erro
 		}
 		found = append(found, station{Place: "log", Name: source, UID: h.UID, Path: path, Kind: string(h.Kind), Version: h.Version, At: at, State: "newest"})
 		for _, ch := range conn.Config.ChannelsFrom(source) {
-			behind, err := trail(ctx, conn, ch, h)
+			behind, err := trail(ctx, conn, ch, path, h)
 			if err != nil {
 				return nil, err
 			}
@@ -114,7 +117,7 @@ func find(ctx context.Context, conn *connection, source, name string) (h *envelo
 }
 
 // trail gives what a channel and its receivers have of an object.
-func trail(ctx context.Context, conn *connection, channel string, want *envelope.Head) ([]station, error) {
+func trail(ctx context.Context, conn *connection, channel, path string, want *envelope.Head) ([]station, error) {
 	s := station{Place: "channel", Name: channel, UID: want.UID, State: "absent"}
 	m, err := changelog.Newest(ctx, conn.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, want.UID))
 	if err != nil {
@@ -123,18 +126,51 @@ func trail(ctx context.Context, conn *connection, channel string, want *envelope
 	if m != nil {
 		if h, err := envelope.ParseHead(m.Header); err == nil {
 			s.Kind, s.Version, s.At, s.Path = string(h.Kind), h.Version, m.Time, h.Name
-			s.State = compared(h.Version, want.Version)
+			s.State, s.bare = compared(h.Of, want.Version), h.Of == 0
 		}
+	}
+	due, err := s.choose(ctx, conn, path, want)
+	if err != nil {
+		return nil, err
 	}
 	list := []station{s}
 	for _, site := range conn.Config.Channels[channel].To {
-		at, err := arrival(ctx, conn, site, want)
+		at, err := arrival(ctx, conn, site, want.UID, due)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, at)
 	}
 	return list, nil
+}
+
+// choose says what a channel's expression has to do with what the channel has, and which
+// version the receivers are due to have, 0 for none.
+func (s *station) choose(ctx context.Context, conn *connection, path string, want *envelope.Head) (due version.Version, err error) {
+	due = max(want.Version, s.Version)
+	ch := conn.Config.Channels[s.Name]
+	e, err := ch.Compiled()
+	if e == nil || want.Kind == content.Removed || err != nil {
+		return due, err
+	}
+	c, err := changelog.NewestChange(ctx, conn.JS, subject.ExportStream(ch.From), subject.ExportToProcess(ch.From, want.UID))
+	if c == nil || err != nil {
+		return due, err
+	}
+	c.Object.Path = path
+	switch meets, err := e.Matches(c); {
+	case err != nil:
+		s.State, s.Detail = "failed", err.Error()
+		return s.Version, nil
+	case meets:
+	case s.Kind != string(content.Modified):
+		s.State, s.Detail = "absent", "it does not meet the channel's expression"
+		return s.Version, nil
+	case s.bare:
+		s.State, s.Detail = "newest", "only its name: it does not meet the channel's expression, something below it does"
+		return s.Version, nil
+	}
+	return due, nil
 }
 
 func compared(have, want version.Version) string {
@@ -144,21 +180,26 @@ func compared(have, want version.Version) string {
 	return "newest"
 }
 
-// arrival gives what a receiving site has of an object.
-func arrival(ctx context.Context, conn *connection, site string, want *envelope.Head) (station, error) {
-	s := station{Place: "site", Name: site, UID: want.UID, State: "absent"}
-	e, err := ledger.Get(ctx, conn.JS, site, want.UID)
+// arrival gives what a receiving site has of an object of which it is due to have a version.
+func arrival(ctx context.Context, conn *connection, site, uid string, due version.Version) (station, error) {
+	s := station{Place: "site", Name: site, UID: uid, State: "absent"}
+	e, err := ledger.Get(ctx, conn.JS, site, uid)
 	if err != nil {
 		return s, err
 	}
 	if e != nil {
 		s.Kind, s.Version, s.At, s.Path = string(e.Kind), e.Version, e.At, e.Name
-		s.State = compared(e.Version, want.Version)
-		if e.Discarded != 0 {
+		s.State = compared(e.Version, due)
+		switch {
+		case e.Discarded != 0:
 			s.Detail = "its newest change was discarded"
+		case e.Skipped && s.State == "newest":
+			s.State, s.Detail = "absent", "a rule of locate keeps it away"
+		case due == 0 && !e.Live():
+			s.State = "absent"
 		}
 	}
-	failed, err := deadletter.New(conn.JS).Of(ctx, site, want.UID)
+	failed, err := deadletter.New(conn.JS).Of(ctx, site, uid)
 	if err != nil || failed == nil || failed.Closed != nil {
 		return s, err
 	}
