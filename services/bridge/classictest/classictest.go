@@ -99,6 +99,12 @@ func (p *Peer) ZEXP(t testing.TB, args ...string) []byte {
 	return p.run(t, "zexp.py", append([]string{p.folder}, args...)...)
 }
 
+// Queue runs queue.py, which exports into and imports from queues, and gives what it prints.
+func (p *Peer) Queue(t testing.TB, args ...string) []byte {
+	t.Helper()
+	return p.run(t, "queue.py", append([]string{p.folder}, args...)...)
+}
+
 func (p *Peer) run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), p.python, append([]string{"-B", p.script(name)}, args...)...)
