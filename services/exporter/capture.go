@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 
 	"synchro.example/shared/blob"
 	"synchro.example/shared/changelog"
@@ -68,6 +69,11 @@ func removal(s *step) content.Payload {
 func (e *Exporter) readParts(ctx context.Context, snap *content.Snapshot, c *captured, hasOld bool) error {
 	room := int64(envelope.InlineLimit)
 	for _, part := range snap.Parts {
+		if p, ok := e.readBefore(ctx, c, &part); ok {
+			room -= int64(len(p.Inline))
+			c.payloads = append(c.payloads, p)
+			continue
+		}
 		p := content.Payload{Plugin: part.Plugin, MediaType: part.MediaType, Names: part.Names}
 		head, err := readUpTo(part, room)
 		if err != nil {
@@ -82,6 +88,24 @@ func (e *Exporter) readParts(ctx context.Context, snap *content.Snapshot, c *cap
 		c.payloads = append(c.payloads, p)
 	}
 	return nil
+}
+
+// readBefore finds the bytes of a stable part in the log. Not to find them costs reading them.
+func (e *Exporter) readBefore(ctx context.Context, c *captured, part *content.Part) (content.Payload, bool) {
+	old, known := e.old(c.step.uid)
+	if !part.Stable || !known || old.fingerprint != c.fingerprint {
+		return content.Payload{}, false
+	}
+	change, err := changelog.NewestChange(ctx, e.JS, subject.ExportStream(e.Site), subject.ExportToProcess(e.Site, c.step.uid))
+	if change == nil || err != nil {
+		return content.Payload{}, false
+	}
+	for _, p := range change.Payloads {
+		if p.Plugin == part.Plugin && p.MediaType == part.MediaType && p.Size == part.Size && slices.Equal(p.Names, part.Names) {
+			return p, true
+		}
+	}
+	return content.Payload{}, false
 }
 
 // readUpTo reads the whole part, or one byte more than limit.

@@ -38,6 +38,9 @@ type Part struct {
 	Names     []string
 	// Size is the expected number of bytes, or -1 when it is not known.
 	Size int64
+	// Stable says that the bytes are those of an earlier snapshot with the same
+	// fingerprint, names and size. Who has those need not read them again.
+	Stable bool
 	// Body yields the bytes once. The caller reads parts in order and does not
 	// close it: Snapshot.Close does.
 	Body io.Reader

@@ -3,6 +3,7 @@ package plone
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -562,5 +563,37 @@ func TestForeignBytesDoNoHarm(t *testing.T) {
 	}
 	if err := parseError(request{}, &http.Response{StatusCode: 500}, []byte(`{"message":{"a":1}}`)); err.message != `{"a":1}` {
 		t.Errorf("the message is %q", err.message)
+	}
+}
+
+func TestAFileThatBreaksOffOrStallsIsAFaultOfTheSite(t *testing.T) {
+	for name, end := range map[string]func(){"breaks off": func() {}, "stalls": func() { time.Sleep(time.Second) }} {
+		t.Run(name, func(t *testing.T) {
+			s, f := fakeSite(t)
+			s.put(t, "", "File", "x", jsonMap{"file": upload("x", "application/octet-stream", make([]byte, 1000))})
+			src := s.source(t)
+			src.opts.Timeout, src.client.opts.Timeout = 200*time.Millisecond, 200*time.Millisecond
+			snap, err := src.Read(t.Context(), newMirror(t, src, nil).items()[0])
+			check(t, err)
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "@@download") {
+					return false
+				}
+				w.Header().Set("Content-Length", "1000")
+				_, _ = w.Write(make([]byte, 10))
+				_ = http.NewResponseController(w).Flush()
+				end()
+				return true
+			}
+			start := time.Now()
+			_, err = io.ReadAll(snap.Parts[1].Body)
+			if flt := fault.Of(err); err == nil || !flt.WholeSite || flt.Class != fault.Retry {
+				t.Errorf("read with %v", err)
+			}
+			if took := time.Since(start); took > 900*time.Millisecond {
+				t.Errorf("it took %v to notice", took)
+			}
+			_ = snap.Close()
+		})
 	}
 }

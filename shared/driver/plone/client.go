@@ -24,6 +24,9 @@ import (
 // has less than one MiB.
 const maxReply = 256 << 20
 
+// slowest is how many bytes a second are sent at least, or the request is given up.
+const slowest = 64 << 10
+
 // client speaks to one site. Safe for concurrent use.
 type client struct {
 	opts Options
@@ -120,11 +123,8 @@ func (c *client) readSecret() error {
 // do asks and reads the whole answer. Everything but a success is an error that
 // begins with what was asked; apiError says what the site answered.
 func (c *client) do(ctx context.Context, r request) (*reply, error) {
-	if r.raw == nil {
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, c.opts.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout+time.Duration(r.size/slowest)*time.Second)
+	defer cancel()
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return nil, err

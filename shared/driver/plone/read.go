@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
@@ -149,16 +150,43 @@ func (c *client) download(ctx context.Context, path, field string, info fileInfo
 		return c.wrapped(ctx, path)
 	}
 	r := request{method: http.MethodGet, path: path, service: "@@download/" + escapeSegment(field)}
+	ctx, cancel := context.WithCancel(ctx)
 	resp, err := c.send(ctx, r)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		_ = resp.Body.Close()
+		cancel()
 		return nil, parseError(r, resp, body)
 	}
-	return resp.Body, nil
+	return &transfer{body: resp.Body, c: c, r: r, stop: cancel, alarm: time.AfterFunc(c.opts.Timeout, cancel)}, nil
+}
+
+// transfer is the bytes of a file on their way. It ends when none come for a while.
+type transfer struct {
+	body  io.ReadCloser
+	c     *client
+	r     request
+	stop  func()
+	alarm *time.Timer
+}
+
+func (t *transfer) Read(p []byte) (int, error) {
+	t.alarm.Reset(t.c.opts.Timeout)
+	n, err := t.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fault.OfSite(fault.Retry, t.c.down, fmt.Errorf("%s: the transfer broke off: %w", t.r, err))
+	}
+	return n, err
+}
+
+func (t *transfer) Close() error {
+	t.alarm.Stop()
+	t.stop()
+	return t.body.Close()
 }
 
 // maxWrapped is the largest page that is asked for in base64, which costs the site
@@ -225,6 +253,7 @@ func (s *source) snapshot(ctx context.Context, r *row, doc document, st *state) 
 		open = append(open, b)
 		snap.Parts = append(snap.Parts, content.Part{
 			Plugin: content.PluginFSS, MediaType: info.Media, Names: []string{field, info.Name}, Size: info.Size, Body: b,
+			Stable: info.Size > 0,
 		})
 	}
 	// What is read in several answers belongs together when the row is still the same.
