@@ -12,8 +12,7 @@ import (
 
 // Verify compares the source's log with the channel's and changes nothing.
 func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
-	have := map[string]envelope.Head{}
-	err := changelog.Heads(ctx, r.js, subject.ImportStream(r.channel), func(_ uint64, h envelope.Head) { have[h.UID] = h }, r.unreadable)
+	have, err := r.carried(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,38 +42,54 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 	return list, err
 }
 
+// carried gives what the channel's log has.
+func (r *Relay) carried(ctx context.Context) (map[string]envelope.Head, error) {
+	have := map[string]envelope.Head{}
+	err := changelog.Heads(ctx, r.js, subject.ImportStream(r.channel), func(_ uint64, h envelope.Head) { have[h.UID] = h }, r.unreadable)
+	return have, err
+}
+
 // verify compares the channel's log with what the expression makes of the source's.
 func (f *filter) verify(ctx context.Context, heads map[string]envelope.Head) ([]reconcile.Difference, error) {
-	have := map[string]stored{}
+	now, have, err := f.afresh(ctx, heads)
+	if err != nil {
+		return nil, err
+	}
+	return now.differences(heads, have), nil
+}
+
+// afresh computes what the channel is to carry, apart from what the running relay knows.
+func (f *filter) afresh(ctx context.Context, heads map[string]envelope.Head) (now *filter, have map[string]stored, err error) {
+	have = map[string]stored{}
 	for uid, h := range heads {
 		have[uid] = storedOf(0, h)
 	}
-	now := &filter{Relay: f.Relay, options: f.options} // apart from what the running one knows
-	if err := now.learn(ctx, have); err != nil {
-		return nil, err
-	}
-	var list []reconcile.Difference
+	now = &filter{Relay: f.Relay, options: f.options}
+	return now, have, now.learn(ctx, have)
+}
+
+func (f *filter) differences(heads map[string]envelope.Head, have map[string]stored) (list []reconcile.Difference) {
 	differs := func(uid, path, what, detail string) {
 		list = append(list, reconcile.Difference{Hop: reconcile.Relay, Site: f.from, Channel: f.channel, UID: uid, Path: path, What: what, Detail: detail})
 	}
-	for _, uid := range now.selection.all() {
-		switch want, needed := now.wanted(uid, have[uid]); {
+	for _, uid := range f.selection.all() {
+		switch want, needed := f.wanted(uid, have[uid]); {
 		case !needed:
 		case want == absent:
 			differs(uid, heads[uid].Name, reconcile.Extra, "")
 		case have[uid].in():
-			differs(uid, now.path(uid), reconcile.Different, "")
+			differs(uid, f.path(uid), reconcile.Different, "")
 		default:
-			differs(uid, now.path(uid), reconcile.Missing, "")
+			differs(uid, f.path(uid), reconcile.Missing, "")
 		}
 	}
-	for uid, e := range now.failures.entries {
+	for uid, e := range f.failures.entries {
 		differs(uid, e.Path, reconcile.Failed, e.Reason)
 	}
 	for uid, h := range heads {
-		if _, gone := now.selection.gone[uid]; have[uid].in() && !gone && now.selection.versionOf(uid) == 0 {
+		if _, gone := f.selection.gone[uid]; have[uid].in() && !gone && f.selection.versionOf(uid) == 0 {
 			differs(uid, h.Name, reconcile.Extra, "")
 		}
 	}
-	return list, nil
+	return list
 }

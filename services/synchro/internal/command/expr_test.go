@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -207,5 +209,74 @@ func TestADiscardedFailureOfAnExpressionIsGone(t *testing.T) {
 	command(t, service.Done, "up", "--once", "--config", config)
 	if out, _ := command(t, service.Done, "errors", "--json", "--config", config); strings.TrimSpace(out) != "[]" {
 		t.Errorf("errors prints %s", out)
+	}
+}
+
+func planOf(t *testing.T, config string) planned {
+	t.Helper()
+	out, _ := command(t, service.Done, "plan", "--json", "--config", config)
+	var p planned
+	if err := json.Unmarshal([]byte(out), &p); err != nil || len(p.Channels) != 1 || len(p.Sites) != 1 {
+		t.Fatalf("the plan is %s, %v", out, err)
+	}
+	return p
+}
+
+func TestAPlanShowsWhatAChangedConfigurationWouldDo(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(old, now string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(strings.Replace(string(text), old, now, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paris := filepath.Join(filepath.Dir(config), "paris")
+	if p := planOf(t, config); !reflect.DeepEqual(p.Channels[0], channelPlan{Name: "public", From: "hq"}) || p.Sites[0].Enters+p.Sites[0].Moves+p.Sites[0].Leaves != 0 {
+		t.Errorf("nothing has changed, and the plan is %+v", p)
+	}
+	change("{folder: {path: ./paris}}", `{folder: {path: ./paris}, locate: [{path: "/news/2024/**", at: skip}, {path: "/news/**", at: "/actualites"}]}`)
+	p := planOf(t, config)
+	if s := p.Sites[0]; s.Enters != 0 || s.Moves != 2 || s.Leaves != 2 || !slices.Equal(s.Leaving, []string{"news/2024", "news/2024/b.txt"}) {
+		t.Errorf("for the rules the plan is %+v", s)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	if got := below(t, paris); got != "actualites actualites/a.html index.html" {
+		t.Errorf("paris has %s", got)
+	}
+	change("to: [paris]", `to: [paris], expression: "python: object.getId() == 'index.html'"`)
+	p = planOf(t, config)
+	if c := p.Channels[0]; c.Leaves != 4 || c.Enters != 0 || c.Held {
+		t.Errorf("for the expression the plan is %+v", c)
+	}
+	if s := p.Sites[0]; s.Leaves != 2 || s.Enters != 0 {
+		t.Errorf("for the expression the plan of the site is %+v", s)
+	}
+}
+
+func TestAnAcceptedPlanMayRemoveMoreThanTheGuardAllows(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := strings.NewReplacer("{folder: {path: ./hq}}", "{folder: {path: ./hq}, max_removals: 1}",
+		"to: [paris]", `to: [paris], expression: "python: object.getId() == 'index.html'"`).Replace(string(text))
+	if err := os.WriteFile(config, []byte(now), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := planOf(t, config); !p.Channels[0].Held {
+		t.Errorf("the plan is %+v", p)
+	}
+	if out, _ := command(t, service.Done, "plan", "--config", config); !strings.Contains(out, "held: more than") || !strings.Contains(out, "news/a.html would leave paris") {
+		t.Errorf("it prints %s", out)
+	}
+	command(t, service.LeftOver, "up", "--once", "--config", config)
+	command(t, service.Done, "up", "--once", "--accept-plan", "--config", config)
+	if got := below(t, filepath.Join(filepath.Dir(config), "paris")); got != "index.html" {
+		t.Errorf("paris has %s", got)
 	}
 }

@@ -25,7 +25,7 @@ import (
 )
 
 func (a *app) upCommand() *cobra.Command {
-	var once bool
+	var once, accept bool
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything that the configuration declares, in one process",
@@ -43,9 +43,15 @@ it: where nobody runs the embedded broker they open it for themselves.`,
 			if err != nil {
 				return err
 			}
+			if accept {
+				if err := a.acceptPlan(c.Context(), cfg); err != nil {
+					return err
+				}
+			}
 			return a.up(c.Context(), cfg, once, nil)
 		},
 	}
+	c.Flags().BoolVar(&accept, "accept-plan", false, "let a changed expression remove what \"synchro plan\" shows, however much that is")
 	c.Flags().BoolVar(&once, "once", false, "exit when all is settled (status 3 when items are in ERROR)")
 	return c
 }
