@@ -165,7 +165,7 @@ func (c *Config) setDefaults() {
 			setDefault(&s.Workers, s.Window)
 			s.Queue.setDefaults()
 			if s.Accept == nil {
-				s.Accept = acceptedByDefault
+				s.Accept = AcceptedByDefault()
 			}
 		}
 		setDefault(&s.Workers, DefaultWorkers)

@@ -32,8 +32,8 @@ func (q *Queue) setDefaults() {
 // classicPlugins are those whose payloads have a place in a classic file.
 var classicPlugins = []string{content.PluginZEXP, content.PluginFSS, content.PluginDelete}
 
-// acceptedByDefault leaves out exports, which are code to whoever loads them.
-var acceptedByDefault = []string{content.PluginFSS, content.PluginDelete}
+// AcceptedByDefault gives all but exports, which are code to whoever loads them.
+func AcceptedByDefault() []string { return []string{content.PluginFSS, content.PluginDelete} }
 
 func (p *parser) checkQueue(key string, s Site) {
 	if s.Queue.Path == "" {
