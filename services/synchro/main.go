@@ -14,6 +14,6 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	status := command.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := command.Run(ctx, command.Args(os.Args), os.Stdout, os.Stderr)
 	os.Exit(status)
 }

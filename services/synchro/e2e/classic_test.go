@@ -29,7 +29,9 @@ func TestOriginalExportsAndImportsThroughTheBridge(t *testing.T) {
 	w := newClassicWorld(t)
 	w.start("synchro", "up")
 	exported := make(chan []byte, 1)
-	go func() { exported <- original.Queue(t, "export", w.path("one"), fmt.Sprint(classicChanges), w.path("export.zexp")) }()
+	go func() {
+		exported <- original.Queue(t, "export", w.path("one"), fmt.Sprint(classicChanges), w.path("export.zexp"))
+	}()
 
 	var want map[string]values
 	start := time.Now()

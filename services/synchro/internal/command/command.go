@@ -31,6 +31,9 @@ func Run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if errors.Is(err, errHelp) {
+		return classicUsage
+	}
 	if err != nil {
 		a.report(err)
 	}
@@ -63,7 +66,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration,
 	root.AddCommand(
 		a.upCommand(), a.brokerCommand(), a.exporterCommand(), a.relayCommand(), a.importerCommand(), a.bridgeCommand(),
 		a.statusCommand(), a.errorsCommand(), a.replayCommand(), a.discardCommand(), a.traceCommand(), a.verifyCommand(), a.reconcileCommand(), a.planCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.exprCommand(), a.zsCommand(),
+		a.exprCommand(), a.zsCommand(), a.queueCommand(),
 		a.initCommand(), a.versionCommand(), a.healthCommand(),
 		a.demoCommand(),
 	)
