@@ -52,24 +52,49 @@ func openFailures(ctx context.Context, o Options) (*failures, error) {
 
 // tell notes that the expression fails for an object, unless somebody gave that up.
 func (f *failures) tell(m message, path string, err error) {
-	reason, now := fault.Of(err), time.Now().UTC()
-	old := f.entries[m.head.UID]
-	if f.discarded[m.head.UID] == m.head.Version {
-		return
+	if e := f.entry(m.head.UID, path, m.head.Version, fault.Of(err)); e != nil {
+		f.news = append(f.news, news{e, m.in.body})
 	}
-	if old != nil && old.Version == m.head.Version && old.Reason == reason.Error() {
-		return
+}
+
+// hold notes that an object waits for a container to meet the expression.
+func (f *failures) hold(uid, path string, v version.Version, container string) {
+	reason := fault.Errorf(fault.Held, fault.Waiting, "its container %q does not meet the expression of channel %s", container, f.options.Channel)
+	if e := f.entry(uid, path, v, reason); e != nil {
+		f.news = append(f.news, news{entry: e})
+	}
+}
+
+// entry makes the entry of a failure, nil when it is known, or given up.
+func (f *failures) entry(uid, path string, v version.Version, reason *fault.Error) *deadletter.Entry {
+	old, now := f.entries[uid], time.Now().UTC()
+	if f.discarded[uid] == v || old != nil && old.Version == v && old.Reason == reason.Error() {
+		return nil
 	}
 	e := &deadletter.Entry{
-		Stage: deadletter.Export, Site: f.options.From, Channel: f.options.Channel, UID: m.head.UID, Path: path,
-		Version: m.head.Version, Code: reason.Code, Class: reason.Class, Reason: reason.Error(), Attempts: 1,
+		Stage: deadletter.Export, Site: f.options.From, Channel: f.options.Channel, UID: uid, Path: path,
+		Version: v, Code: reason.Code, Class: reason.Class, Reason: reason.Error(), Attempts: 1,
 		First: now, Last: now, Host: f.options.Host, Software: f.options.Software,
 	}
 	if old != nil {
 		e.First, e.Attempts = old.First, old.Attempts+1
 	}
-	f.entries[e.UID] = e
-	f.news = append(f.news, news{e, m.in.body})
+	f.entries[uid] = e
+	return e
+}
+
+// mended notes that the expression does not fail for an object any more.
+func (f *failures) mended(uid string) {
+	if e := f.entries[uid]; e != nil && e.Code != fault.Waiting {
+		f.forget(uid, deadletter.Applied)
+	}
+}
+
+// letGo notes that no container holds an object back any more.
+func (f *failures) letGo(uid string) {
+	if e := f.entries[uid]; e != nil && e.Code == fault.Waiting {
+		f.forget(uid, deadletter.Applied)
+	}
 }
 
 // forget notes that an object fails no more.

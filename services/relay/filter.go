@@ -87,7 +87,7 @@ func (f *filter) judge(m message, have map[string]stored) (moved bool) {
 	place := tree.Place{Parent: m.head.ParentUID, Name: m.head.Name}
 	v, path, err := f.ask(m, place)
 	if err == nil {
-		f.failures.forget(m.head.UID, deadletter.Applied)
+		f.failures.mended(m.head.UID)
 	} else {
 		f.failures.tell(m, path, err)
 		if old := have[m.head.UID]; old.in() && old.of != 0 {
@@ -133,6 +133,7 @@ const settleCount = 256
 // settle makes the channel's log have some objects as it should: containers first, and
 // what leaves last, from below.
 func (f *filter) settle(ctx context.Context, uids []string, fresh map[string]message, have map[string]stored) error {
+	f.tellHeld(uids)
 	for chunk := range slices.Chunk(f.arranged(uids, have), settleCount) {
 		var out []outgoing
 		for _, uid := range chunk {
@@ -149,6 +150,21 @@ func (f *filter) settle(ctx context.Context, uids []string, fresh map[string]mes
 		}
 	}
 	return f.failures.flush(ctx)
+}
+
+// tellHeld says of objects whether a container holds them back.
+func (f *filter) tellHeld(uids []string) {
+	for _, uid := range uids {
+		m, known := f.selection.tree.Get(uid)
+		container, held := f.selection.heldBy(uid)
+		if !known || !held || m.verdict != yes {
+			f.failures.letGo(uid)
+			continue
+		}
+		if container != "" {
+			f.failures.hold(uid, f.path(uid), m.version, f.path(container))
+		}
+	}
 }
 
 // wanted tells what an object's shape should become; false when it is so already.
@@ -273,6 +289,7 @@ func (f *filter) compare(ctx context.Context, have map[string]stored, first bool
 // paths, what the expression says.
 func (f *filter) learn(ctx context.Context, have map[string]stored) (err error) {
 	f.selection = newSelection()
+	f.selection.require = f.options.RequireParents
 	if f.failures, err = openFailures(ctx, f.options); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ type scene struct {
 
 	channel     string
 	maxRemovals func(int) int
+	require     bool
 	control     *control.Following
 }
 
@@ -105,7 +107,7 @@ func (w *scene) relay(expression string) *Relay {
 	w.t.Helper()
 	o := Options{
 		Channel: w.channel, From: w.source(), NC: w.nc, JS: w.js, Log: slog.New(slog.DiscardHandler),
-		MaxRemovals: w.maxRemovals, Control: w.control,
+		MaxRemovals: w.maxRemovals, Control: w.control, RequireParents: w.require,
 	}
 	if expression != "" {
 		e, err := tales.Compile(expression)
@@ -318,6 +320,55 @@ func TestWhatTheExpressionFailsForIsListedUntilItDoesNot(t *testing.T) {
 		t.Errorf("still failed: %+v", open)
 	}
 	w.wants(map[string]string{})
+}
+
+func TestAChannelThatRequiresParentsHoldsWhatHasNone(t *testing.T) {
+	w := newScene(t, brokertest.Conn(t), "public")
+	w.require = true
+	const expression = "python: object.Title() != 'hidden'"
+	w.put("a", "", titled("hidden"))
+	w.put("b", "a", titled("b"))
+	w.put("c", "b", titled("c"))
+	w.put("d", "", titled("d"))
+	held := func() (list []string) {
+		open, err := deadletter.New(w.js).OfChannel(t.Context(), w.source(), "public")
+		must(t, err)
+		for _, e := range open {
+			list = append(list, e.Path+" "+e.Reason)
+		}
+		slices.Sort(list)
+		return list
+	}
+	waiting := []string{`a/b its container "a" does not meet the expression of channel public`, `a/b/c its container "a" does not meet the expression of channel public`}
+	r := w.relay(expression)
+	settle(t, r)
+	w.wants(map[string]string{"d": "full d"})
+	if got := held(); !slices.Equal(got, waiting) {
+		t.Fatalf("held are %q", got)
+	}
+	w.put("a", "", titled("shown"))
+	settle(t, r)
+	w.wants(map[string]string{"a": "full shown", "b": "full b", "c": "full c", "d": "full d"})
+	if got := held(); len(got) != 0 {
+		t.Fatalf("held are %q", got)
+	}
+	w.put("a", "", titled("hidden"))
+	settle(t, r)
+	w.wants(map[string]string{"d": "full d"})
+	settle(t, w.relay(expression))
+	if got := held(); !slices.Equal(got, waiting) {
+		t.Fatalf("after a start held are %q", got)
+	}
+	w.put("b", "d", titled("b"))
+	settle(t, w.relay(expression))
+	w.wants(map[string]string{"d": "full d", "b": "full b", "c": "full c"})
+	w.require = false
+	w.put("e", "a", titled("e"))
+	settle(t, w.relay(expression))
+	w.wants(map[string]string{"a": "bare", "e": "full e", "d": "full d", "b": "full b", "c": "full c"})
+	if got := held(); len(got) != 0 {
+		t.Errorf("held are %q", got)
+	}
 }
 
 func TestAFailureThatWasGivenUpStaysSoUntilTheObjectChanges(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"synchro.example/shared/collect"
+	"synchro.example/shared/config"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/service"
 )
@@ -20,7 +21,7 @@ func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 		}
 		r, err := New(ctx, Options{
 			Channel: name, From: c.From, NC: env.NC, JS: env.JS, Log: env.Log,
-			Expression: expression, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
+			Expression: expression, RequireParents: c.Parents == config.ParentsRequire, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
 			Host: service.Host(), Software: service.Software(),
 			Tombstones: time.Duration(env.Config.Tombstones),
 			Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),

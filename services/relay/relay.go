@@ -47,6 +47,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Expression says what of the source the channel carries; nil for everything.
 	Expression *tales.Expression
+	// RequireParents holds objects back whose containers do not meet the expression; else
+	// these come with their name only.
+	RequireParents bool
 	// MaxRemovals is how many of so many objects a changed expression may remove; all
 	// when nil.
 	MaxRemovals func(objects int) int

@@ -43,6 +43,8 @@ type selection struct {
 	below map[string]int
 	// gone are the removals that the source's log remembers.
 	gone map[string]version.Version
+	// require says that nothing is carried whose containers are not carried whole.
+	require bool
 	// touched are the objects whose shape may have changed.
 	touched map[string]bool
 }
@@ -84,6 +86,12 @@ func (s *selection) change(uid string, do func()) {
 	if before == after && was == is {
 		return
 	}
+	if s.require {
+		for _, below := range s.under(uid) {
+			s.touched[below] = true
+		}
+		return
+	}
 	if was {
 		s.count(before, -1)
 	}
@@ -100,8 +108,36 @@ func (s *selection) container(uid string) string {
 // carried tells whether the channel carries an object, in whatever shape.
 func (s *selection) carried(uid string) bool {
 	m, ok := s.tree.Get(uid)
+	if s.require {
+		_, held := s.heldBy(uid)
+		return ok && m.verdict != no && !held
+	}
 	return ok && (m.verdict != no || s.below[uid] > 0)
 }
+
+// heldBy gives the container because of which an object is not carried although it meets
+// the expression itself; an empty one is not known yet.
+func (s *selection) heldBy(uid string) (container string, held bool) {
+	if !s.require {
+		return "", false
+	}
+	for range maxDepth {
+		if uid = s.container(uid); uid == "" {
+			return "", false
+		}
+		m, known := s.tree.Get(uid)
+		if !known {
+			return "", true
+		}
+		if m.verdict == no {
+			return uid, true
+		}
+	}
+	return "", true
+}
+
+// maxDepth bounds a chain of containers.
+const maxDepth = 1024
 
 // count goes up as long as something changes.
 func (s *selection) count(uid string, by int) {
@@ -121,8 +157,9 @@ func (s *selection) count(uid string, by int) {
 // shape tells how the channel is to carry an object.
 func (s *selection) shape(uid string) shape {
 	m, ok := s.tree.Get(uid)
+	_, held := s.heldBy(uid)
 	switch {
-	case !ok:
+	case !ok, held:
 		return absent
 	case m.verdict == yes:
 		return full

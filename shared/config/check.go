@@ -148,6 +148,9 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 	if _, err := ch.Compiled(); err != nil {
 		p.add(key+".expression", "%v", err)
 	}
+	if ch.Parents != ParentsBare && ch.Parents != ParentsRequire {
+		p.add(key+".parents", "is %q, want %s or %s", ch.Parents, ParentsBare, ParentsRequire)
+	}
 	p.checkKnown(key+".from", ch.From, c)
 	if len(ch.To) == 0 {
 		p.add(key+".to", "is empty; name at least one receiving site")

@@ -108,7 +108,16 @@ type Channel struct {
 	To   []string `yaml:"to"`
 	// Expression says which objects the channel carries; empty for all of them.
 	Expression string `yaml:"expression"`
+	// Parents says what becomes of an object that meets the expression in a container that
+	// does not: ParentsBare, which is the default, or ParentsRequire.
+	Parents string `yaml:"parents"`
 }
+
+// What a channel with an expression does about containers.
+const (
+	ParentsBare    = "bare"    // the container comes with its name only
+	ParentsRequire = "require" // the object is held back
+)
 
 // Compiled gives the channel's expression, nil when it has none.
 func (c Channel) Compiled() (*tales.Expression, error) {
@@ -153,6 +162,10 @@ func setDefault[T comparable](p *T, v T) {
 }
 
 func (c *Config) setDefaults() {
+	for name, ch := range c.Channels {
+		setDefault(&ch.Parents, ParentsBare)
+		c.Channels[name] = ch
+	}
 	setDefault(&c.Tombstones, Duration(DefaultTombstones))
 	setDefault(&c.Reconcile, Duration(DefaultReconcile))
 	if e := c.Broker.Embedded; e != nil {

@@ -74,6 +74,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		"two channels and an expression":  {base(two, "  c: {from: a, to: [b]}\n  d: {from: a, to: [b], expression: nothing}"), []string{":7: channels.d.to: b has objects of a by channel c already"}},
 		"two sources at one path":         {base(two+"\n  c: {folder: {path: ./c}}", "  d: {from: a, to: [c]}\n  e: {from: b, to: [c]}"), []string{":5: sites.c: a and b can both write / here; keep them apart with locate"}},
 		"wrong rules":                     {base("  a: {folder: {path: ./a}, locate: [{at: skip}, {at: here}]}", "  {}"), []string{":3: sites.a.locate[1]: at is \"here\"; write a path that begins with /, or skip"}},
+		"wrong parents":                   {base(two, "  c: {from: a, to: [b], parents: all}"), []string{`:6: channels.c.parents: is "all", want bare or require`}},
 		"a bad name":                      {base("  Paris: {folder: {path: ./a}}", "  {}"), []string{":3: sites.Paris: is not a usable name"}},
 		"no driver":                       {base("  a: {}", "  {}"), []string{"sites.a: has no driver"}},
 		"wrong types":                     {base("  a: {folder: {path: ./a, settle: soon}, workers: many}", "  {}"), []string{":3: ", "a duration such as", "a whole number"}},

@@ -153,6 +153,14 @@ func (s *station) choose(ctx context.Context, conn *connection, path string, wan
 	if e == nil || want.Kind == content.Removed || err != nil {
 		return due, err
 	}
+	failed, err := deadletter.New(conn.JS).OnTheWay(ctx, ch.From, s.Name, want.UID)
+	if err != nil {
+		return due, err
+	}
+	if failed != nil && failed.Closed == nil {
+		s.State, s.Detail = "failed", fmt.Sprintf("%s: %s", failed.Code, failed.Reason)
+		return s.Version, nil
+	}
 	c, err := changelog.NewestChange(ctx, conn.JS, subject.ExportStream(ch.From), subject.ExportToProcess(ch.From, want.UID))
 	if c == nil || err != nil {
 		return due, err
