@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -274,15 +275,18 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 		return err
 	}
 	r.log.Warn("the channel's log lacks changes that were relayed before, they are relayed again", "count", len(missing))
-	for _, uid := range missing {
-		m, err := changelog.Newest(ctx, r.js, subject.ExportStream(r.from), subject.ExportToProcess(r.from, uid))
-		if err != nil {
-			return err
+	for uids := range slices.Chunk(missing, fetchCount) {
+		var batch []relayed
+		for _, uid := range uids {
+			m, err := changelog.Newest(ctx, r.js, subject.ExportStream(r.from), subject.ExportToProcess(r.from, uid))
+			if err != nil {
+				return err
+			}
+			if m != nil {
+				batch = append(batch, relayed{header: m.Header, body: m.Data})
+			}
 		}
-		if m == nil {
-			continue
-		}
-		if err := r.pass(ctx, []relayed{{header: m.Header, body: m.Data}}, have); err != nil {
+		if err := r.pass(ctx, batch, have); err != nil {
 			return err
 		}
 	}

@@ -167,12 +167,33 @@ func Path(heads map[string]envelope.Head, h envelope.Head) string {
 	return path
 }
 
+// consumer gives a durable consumer, a new one when it is beyond the end of the stream:
+// then the stream was made anew, and the broker has found what it once knew of the other.
+func consumer(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	c, err := js.CreateOrUpdateConsumer(ctx, stream, config)
+	if err != nil {
+		return nil, err
+	}
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	last := s.CachedInfo().State.LastSeq
+	if at := c.CachedInfo(); at.AckFloor.Stream <= last && at.Delivered.Stream <= last {
+		return c, nil
+	}
+	if err := js.DeleteConsumer(ctx, stream, config.Durable); err != nil {
+		return nil, err
+	}
+	return js.CreateOrUpdateConsumer(ctx, stream, config)
+}
+
 // Resume gives a durable consumer, made if it is not there, that begins after what was
 // acknowledged. What an earlier process was given and did not acknowledge comes again at
 // once, and not only when the broker has given up waiting for it. Whoever else reads from
 // the consumer sees that again too.
 func Resume(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
-	c, err := js.CreateOrUpdateConsumer(ctx, stream, config)
+	c, err := consumer(ctx, js, stream, config)
 	if err != nil {
 		return nil, Classify(fmt.Errorf("make the consumer %s on %s: %w", config.Durable, stream, err))
 	}
