@@ -155,7 +155,7 @@ func (s *session) operation(t *task, from, to string) content.Op {
 	}
 	return content.Op{
 		Change: t.change, From: from, To: to,
-		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again, Note: note,
+		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again, Note: note, Repair: t.again,
 		Applied: func(fingerprint string) { t.fingerprint = fingerprint },
 		Open: func(ctx context.Context, p *content.Payload) (io.ReadCloser, error) {
 			return s.blobs.Open(ctx, p)

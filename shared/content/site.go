@@ -107,6 +107,9 @@ type Op struct {
 	// SameBytes says that the payloads other than PluginContent are those that the
 	// target has already, so that they need not be read or written.
 	SameBytes bool
+	// Repair says that somebody wants the state of the change, whatever others have made
+	// of the object on the site.
+	Repair bool
 	// Note is what the target noted the last time; it puts there what is to be kept
 	// when the op succeeds. Nil when nobody keeps it.
 	Note *Note

@@ -90,7 +90,7 @@ var advice = map[Code]string{
 	Conflict:      "Others were writing to the site at the same moment; it is tried again by itself, replay when it was set aside.",
 	Refused:       "The site does not take a value; the reason names it. Mend it on the source, or the type on the target, then replay.",
 	DuplicateUID:  "Two objects of the site have one UID; copy one of them and remove its original.",
-	LocalEdit:     "Somebody changed the object on the target; undo that, or set drift to overwrite or keep, then replay.",
+	LocalEdit:     "Somebody changed the object on the target; undo that, or set drift to overwrite or keep, then replay. `synchro reconcile --repair` overwrites it.",
 	NotArrived:    "The site took the change and has something else now; the reason names the field. Compare the types of both sites.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",

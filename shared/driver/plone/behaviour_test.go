@@ -394,6 +394,23 @@ func TestWhatSomebodyChangedOnTheTarget(t *testing.T) {
 	}
 }
 
+func TestARepairOverwritesWhatIsOnlyReported(t *testing.T) {
+	for do, want := range map[Drift]string{Report: "Title of d", Overwrite: "Title of d", Keep: "local"} {
+		a, _ := fakeSite(t)
+		b, _ := fakeSite(t)
+		m := newMirror(t, a.source(t), b.target(t))
+		m.target.opts.Drift = do
+		uid := a.put(t, "", "Document", "d", nil)
+		noErrors(t, m.sync())
+		check(t, b.edit("d", jsonMap{"title": "local"}))
+		op := content.Op{Change: m.last[uid], From: "d", To: "d", Open: contenttest.OpenInline, Note: m.notes[uid], Repair: true}
+		check(t, m.target.Apply(t.Context(), []content.Op{op})[0])
+		if doc := must[jsonMap](t)(b.get("d")); doc["title"] != want {
+			t.Errorf("%s: a repair leaves %v", do, doc["title"])
+		}
+	}
+}
+
 func TestAFieldThatIsOmittedStaysTheTargets(t *testing.T) {
 	a, _ := fakeSite(t)
 	b, _ := fakeSite(t)

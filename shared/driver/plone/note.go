@@ -79,7 +79,7 @@ func (w *work) checkDrift(now *row, have *state) error {
 		return nil
 	}
 	do := w.opts.driftAt(w.to)
-	if do == Overwrite {
+	if do == Overwrite || do == Report && w.op.Repair {
 		return nil
 	}
 	var edited []string
