@@ -50,6 +50,8 @@ type Options struct {
 	Rules *locate.Rules
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
+	// MaxRemovals is how many of so many objects a repair may remove; all when nil.
+	MaxRemovals func(objects int) int
 	// Workers is how many calls of the target may run at the same time.
 	Workers int
 	// Window is how many changes may be here at the same time.

@@ -613,3 +613,31 @@ func TestARunningImporterReportsDriftAndRepairsItOnOrder(t *testing.T) {
 	}
 	w.eventually("it is repaired", func() bool { return slices.Equal(w.verify(), []string{"site a/own extra"}) })
 }
+
+func TestARepairRemovesWhatNoLogKnowsAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("a", folder()), w.put("a/b", page("b")), w.put("c", page("c")))
+	w.settle(w.inspected)
+	s, err := w.js.Stream(t.Context(), subject.ImportStream("public"))
+	w.must(err)
+	for _, p := range []string{"a", "a/b"} {
+		w.must(s.Purge(t.Context(), jetstream.WithPurgeSubject(subject.ImportToProcess("public", w.uids[p]))))
+	}
+	w.settle(w.inspected)
+	w.wantVerified("import a extra", "import a/b extra")
+	w.settle(w.inspected, func(o *Options) { o.Repair, o.MaxRemovals = true, func(int) int { return 1 } })
+	w.want("a", "a/b", "c")
+	w.settle(w.inspected, func(o *Options) { o.Repair = true })
+	w.want("c")
+	w.wantVerified()
+}
+
+func TestVerifyTellsWhatWasDiscarded(t *testing.T) {
+	w := newWorld(t)
+	w.poison(denied, "page")
+	w.publish(w.put("page", page("one")))
+	w.settle()
+	w.ask(deadletter.Request{Discard: true, By: "me", Why: "not needed"})
+	w.settle()
+	w.wantVerified("import page missing")
+}

@@ -51,7 +51,7 @@ func options(env *service.Env, site string) (Options, error) {
 		Site: site, Channels: channels,
 		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
-		Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
+		MaxRemovals: s.MaxRemovals.Of, Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(),
 	}, nil
 }

@@ -48,6 +48,11 @@ func (s *session) compare(ctx context.Context, repair bool) error {
 			return err
 		}
 	}
+	if repair {
+		if err := s.clearOut(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.compareLedger(ctx); err != nil {
 		return err
 	}

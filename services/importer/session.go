@@ -41,6 +41,7 @@ type session struct {
 	target     content.Target
 	actual     *tree.Tree[*ledger.Entry]
 	tombstones map[string]version.Version
+	discarded  map[string]version.Version // of objects that the site never had
 	plan       *plan
 	tasks      *schedule.Scheduler[*task]
 	newest     map[string]*task // by uid, the newest that is queued
@@ -112,7 +113,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 // newSession makes a session that knows nothing yet.
 func newSession(i *Importer) *session {
 	s := &session{
-		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{},
+		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{}, discarded: map[string]version.Version{},
 		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{}, codes: map[fault.Code]int{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
 		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
@@ -157,11 +158,15 @@ func (s *session) recall(e *ledger.Entry) {
 	s.lack(e)
 	if e.Live() {
 		delete(s.tombstones, e.UID)
+		delete(s.discarded, e.UID)
 		s.actual.Put(e.UID, tree.Place{Parent: e.Parent, Name: e.Name}, e)
 		return
 	}
 	s.actual.Remove(e.UID)
 	s.tombstones[e.UID] = e.Version
+	if delete(s.discarded, e.UID); e.Discarded != 0 {
+		s.discarded[e.UID] = e.Discarded
+	}
 }
 
 func (s *session) recallFailure(e *deadletter.Entry) {

@@ -74,6 +74,8 @@ func (s *session) verifyHead(heads map[string]envelope.Head, h envelope.Head) (d
 		d.What, d.Detail = reconcile.Failed, failed.Reason
 	case live && e.Discarded == h.Version:
 		d.What, d.Detail = reconcile.Different, "its newest state was discarded"
+	case !live && h.Kind != content.Removed && s.discarded[h.UID] == h.Version:
+		d.What, d.Detail = reconcile.Missing, "it was discarded"
 	case h.Version <= s.versionOf(h.UID):
 		return d, false
 	case h.Kind == content.Removed:

@@ -36,6 +36,9 @@ const (
 // ErrLeftOver is returned by work that is done but for items that failed.
 var ErrLeftOver = errors.New("some items are in ERROR")
 
+// ErrHeld is returned by work that is done but for what waits for somebody's word.
+var ErrHeld = errors.New("done, but for what is paused or held; `synchro status` tells what")
+
 // ErrDifferent is returned by a comparison that found differences.
 var ErrDifferent = errors.New("there are differences")
 
@@ -44,7 +47,7 @@ func ExitStatus(err error) int {
 	switch {
 	case err == nil:
 		return Done
-	case errors.Is(err, ErrLeftOver):
+	case errors.Is(err, ErrLeftOver), errors.Is(err, ErrHeld):
 		return LeftOver
 	case errors.Is(err, ErrDifferent):
 		return Differences

@@ -31,6 +31,9 @@ const (
 	Stopped  = "stopped" // nobody answers
 )
 
+// standByDelay is how long a stand-by leaves the answer to the one at work.
+const standByDelay = 200 * time.Millisecond
+
 // wait bounds a question to one service.
 const wait = 2 * time.Second
 
@@ -54,10 +57,15 @@ type Report struct {
 // Serve answers questions with what report gives, until stop is called.
 func Serve(nc *nats.Conn, role, name string, report func() Report) (stop func(), err error) {
 	sub, err := nc.Subscribe(subject.Status(role, name), func(m *nats.Msg) {
-		body, err := json.Marshal(report())
-		if err == nil {
-			_ = m.Respond(body) // who asked may be gone; that is its business
+		r := report()
+		body, err := json.Marshal(r)
+		if err != nil {
+			return
 		}
+		if r.State == StandBy {
+			time.Sleep(standByDelay) // the one at work answers first
+		}
+		_ = m.Respond(body) // who asked may be gone; that is its business
 	})
 	if err != nil {
 		return nil, fmt.Errorf("answer for %s %s: %w", role, name, err)

@@ -187,7 +187,7 @@ func leftOver(err error) error {
 	if err == nil {
 		return nil
 	}
-	return service.ErrLeftOver
+	return service.ErrHeld
 }
 
 // stage works on all of a kind at the same time. done is closed when they have
