@@ -155,15 +155,17 @@ func (a *admission) placeAt(t *task, path string) (place tree.Place, err error) 
 	return place, nil
 }
 
+// placedAtOnce is how many places are found again in one go: the loop has other work.
+const placedAtOnce = 2048
+
 // placeAgain finds places again that may have changed, a portion at a time.
 func (s *session) placeAgain(ctx context.Context) error {
-	n := min(len(s.doubtful), portion)
-	if s.paused.on || s.tasks.Open() >= s.Window {
-		return nil
-	}
-	now := s.doubtful[:n]
-	s.doubtful = s.doubtful[n:]
-	for _, uid := range now {
+	for range min(len(s.doubtful), placedAtOnce) {
+		if s.paused.on || s.tasks.Open() >= s.Window {
+			return nil
+		}
+		uid := s.doubtful[0]
+		s.doubtful = s.doubtful[1:]
 		delete(s.queued, uid)
 		o, known := s.origin.Get(uid)
 		if !known {
