@@ -78,7 +78,7 @@ func (i *importer) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return i.queue.Sync(queue.Import, queue.Done)
 }
 
 // file takes one file through the folders. An error is one of the queue, or of the site as

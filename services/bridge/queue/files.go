@@ -25,8 +25,8 @@ func (q *Queue) Where(side Side, name string) (State, bool, error) {
 	return "", false, nil
 }
 
-// Move moves a file on, and does so durably. Where another process has taken the file the
-// error is fs.ErrNotExist.
+// Move moves a file on. A power cut may undo that until Sync is called. Where another
+// process has taken the file the error is fs.ErrNotExist.
 func (q *Queue) Move(side Side, name string, from State, to State) error {
 	return q.Rename(side, name, from, name, to)
 }
@@ -36,11 +36,11 @@ func (q *Queue) Rename(side Side, old string, from State, name string, to State)
 	if err := q.root.Rename(path.Join(Folder(side, from), old), path.Join(Folder(side, to), name)); err != nil {
 		return fmt.Errorf("move a file of the queue: %w", err)
 	}
-	return q.sync(side, to)
+	return nil
 }
 
-// sync makes what was renamed into a folder outlast a power cut.
-func (q *Queue) sync(side Side, state State) error {
+// Sync makes what was moved into a folder outlast a power cut.
+func (q *Queue) Sync(side Side, state State) error {
 	folder, err := q.root.Open(Folder(side, state))
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (q *Queue) Place(file string, root string, side Side, name Name) error {
 	if err := os.Rename(file, filepath.Join(root, Folder(side, ToProcess), name.String())); err != nil {
 		return fmt.Errorf("place a file in the queue: %w", err)
 	}
-	return q.sync(side, ToProcess)
+	return q.Sync(side, ToProcess)
 }
 
 // Newest gives the newest of the names on a side, false when it has none.

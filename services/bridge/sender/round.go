@@ -254,7 +254,10 @@ func (w *work) publish(ctx context.Context, batch []*claimed) error {
 			return err
 		}
 	}
-	return nil
+	if len(batch) == 0 {
+		return nil
+	}
+	return w.queue.Sync(queue.Export, queue.Done)
 }
 
 // failed counts what is in ERROR.

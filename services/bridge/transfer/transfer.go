@@ -83,7 +83,8 @@ func (t *transfer) run(ctx context.Context) (int, error) {
 			return nil
 		})
 	}
-	return moved, g.Wait()
+	err = g.Wait()
+	return moved, errors.Join(err, t.queue.Sync(queue.Export, queue.Done))
 }
 
 // prepare looks whether the other side is a queue, and what it has.
@@ -133,7 +134,8 @@ func (t *transfer) claim() ([]*file, error) {
 		}
 	}
 	slices.SortFunc(files, func(a, b *file) int { return cmp.Or(a.name.Compare(b.name), cmp.Compare(a.old, b.old)) })
-	return files, nil
+	// A .lock beside the file of its name stays.
+	return slices.CompactFunc(files, func(a, b *file) bool { return a.name == b.name }), nil
 }
 
 func newFile(name queue.Name, old string) *file {
@@ -194,7 +196,6 @@ func (t *transfer) place(f *file) error {
 		if err := t.client.PosixRename(path.Join(t.staging, name), to); err != nil {
 			return fmt.Errorf("place %s: %w", name, err)
 		}
-		t.there[name] = true
 	}
 	return t.queue.Rename(queue.Export, f.old, queue.Processing, name, queue.Done)
 }
