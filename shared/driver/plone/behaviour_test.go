@@ -248,14 +248,25 @@ func TestALoginThatIsLostBetweenTwoListingsRemovesNothing(t *testing.T) {
 	}
 }
 
-func TestARowWithoutAnObjectIsNamedAndIsNoRemoval(t *testing.T) {
+func TestARowWithoutAnObjectEndsNoListingAndIsNoRemoval(t *testing.T) {
 	s, f := fakeSite(t)
-	s.put(t, "", "Folder", "f", nil)
-	f.dead = true
-	for _, err := range s.source(t).List(t.Context()) {
-		if flt := fault.Of(err); flt.Code != fault.ReadFailed || !flt.WholeSite || !strings.Contains(err.Error(), "row 2 ") {
-			t.Errorf("listed with %v", err)
+	first := s.put(t, "", "Folder", "a", nil)
+	s.put(t, "", "Folder", "b", nil)
+	s.put(t, "b", "Document", "c", nil)
+	f.dead = true // the row of a
+	src := s.source(t)
+	var got []string
+	for range 2 { // all rows, and what is new
+		got = nil
+		for _, it := range newMirror(t, src, nil).items() {
+			got = append(got, it.Path)
 		}
+	}
+	if want := []string{"b", "b/c"}; !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
+	if gone, err := src.Gone(t.Context(), first, "a"); gone {
+		t.Errorf("it counts as gone: %v", err)
 	}
 }
 

@@ -41,6 +41,7 @@ type page struct {
 	Items []row `json:"items"`
 	Total int   `json:"items_total"`
 	at    time.Time
+	dead  int // rows without an object, which are left out
 }
 
 // key names a row among all of a site. A few rows have no UID.
@@ -104,49 +105,55 @@ func (c *client) paged(ctx context.Context, container string, query url.Values, 
 	maps.Copy(q, query)
 	whole := &page{}
 	for start := 0; ; start += size {
-		p, err := c.search(ctx, container, q, start, size)
+		p, err := c.around(ctx, container, q, start, size)
 		if err != nil {
-			return nil, c.deadRow(ctx, container, q, start, err)
+			return nil, err
 		}
 		if start == 0 {
 			whole.Total, whole.at = p.Total, p.at
 		}
 		whole.Items = append(whole.Items, p.Items...)
+		whole.dead += p.dead
 		if p.Total != whole.Total {
 			return nil, nil
 		}
-		if len(p.Items) < size {
+		if len(p.Items)+p.dead < size {
 			break
 		}
 	}
 	slices.SortFunc(whole.Items, func(a, b row) int { return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.UID, b.UID)) })
 	whole.Items = slices.CompactFunc(whole.Items, func(a, b row) bool { return a.path == b.path && a.UID == b.UID })
-	if len(whole.Items) != whole.Total {
+	if len(whole.Items)+whole.dead != whole.Total {
 		return nil, nil
 	}
 	return whole, nil
 }
 
-// deadRow says which row a listing broke at: one whose object is gone makes the whole
-// page fail. It is looked for by halving, and it is never a removal.
-func (c *client) deadRow(ctx context.Context, container string, query url.Values, start int, err error) error {
-	if e := fault.Of(c.classify(ctx, err)); !isStatus(err, http.StatusServiceUnavailable, http.StatusInternalServerError) || e.WholeSite {
-		return e
+// around asks for rows and leaves out those that have no object behind them: one of them
+// makes the whole page fail. They are looked for by halving.
+func (c *client) around(ctx context.Context, container string, query url.Values, start, size int) (*page, error) {
+	p, err := c.search(ctx, container, query, start, size)
+	if e, ok := errors.AsType[*apiError](err); !ok || e.status != http.StatusServiceUnavailable || e.kind == "" {
+		return p, c.classify(ctx, err)
 	}
-	cause, from, size := err, start, pageSize
-	for size > 1 {
-		size = (size + 1) / 2
-		if _, err := c.search(ctx, container, query, from, size); err == nil {
-			from += size
-		} else {
-			cause = err
-		}
+	if size == 1 {
+		return &page{dead: 1}, nil
 	}
-	if _, alone := c.search(ctx, container, query, from, 1); alone == nil {
-		return c.classify(ctx, err) // it works by now
+	first, err := c.around(ctx, container, query, start, size/2)
+	if err != nil {
+		return nil, err
 	}
-	return fault.OfSite(fault.Retry, fault.ReadFailed, fmt.Errorf(
-		"row %d of the catalog has no object behind it, and nothing can be listed; let the site's manager reindex or remove it: %w", from+1, cause))
+	second, err := c.around(ctx, container, query, start+size/2, size-size/2)
+	if err != nil {
+		return nil, err
+	}
+	first.Items = append(first.Items, second.Items...)
+	first.dead += second.dead
+	first.Total = max(first.Total, second.Total)
+	if first.at.IsZero() {
+		first.at = second.at
+	}
+	return first, nil
 }
 
 // uidsBelow bounds the UIDs in one question.

@@ -36,6 +36,7 @@ type source struct {
 	rows       map[string]row
 	listed     time.Time         // when all rows were asked for, by our clock
 	cursor     time.Time         // the site's clock at the last look
+	dead       int               // rows without an object
 	generation int               // counts looks that found something
 	swept      time.Time         // up to where the sweep has come, by our clock
 	skipped    map[string]string // UID to the fingerprint at which an object was no content
@@ -192,6 +193,10 @@ func (s *source) lookAll(ctx context.Context) error {
 	}
 	s.adopt(rows, p.at)
 	s.listed = time.Now()
+	if p.dead > s.dead {
+		s.opts.Log.Error("the catalog has rows without an object; what they are about is left as it is until the site's manager removes them", "rows", p.dead)
+	}
+	s.dead = p.dead
 	return nil
 }
 
@@ -226,7 +231,7 @@ func (s *source) lookNew(ctx context.Context) (bool, error) {
 	for _, r := range p.Items {
 		rows[r.key()] = r
 	}
-	if len(rows) != total.Total || len(p.Items) == 0 && len(s.rows) > 0 && s.recent() {
+	if p.dead > 0 || len(rows)+s.dead != total.Total || len(p.Items) == 0 && len(s.rows) > 0 && s.recent() {
 		return false, nil
 	}
 	s.adopt(rows, p.at)
