@@ -52,6 +52,7 @@ func (s *source) readFile(h *handle, path string, listed stat) (*content.Snapsho
 // finish closes the file and tells whether it is still the one at its path, and
 // still in the state that was read.
 func (s *source) finish(f *os.File, path string, before stat) error {
+	awaitCut(f)
 	after, err := statAt(int(f.Fd()), "")
 	if err := errors.Join(err, f.Close()); err != nil {
 		return readFault(err, path)
@@ -60,6 +61,14 @@ func (s *source) finish(f *os.File, path string, before stat) error {
 		return fault.Errorf(fault.Retry, fault.Unsettled, "read %q: it was written meanwhile", path)
 	}
 	return s.confirm(path, before)
+}
+
+// awaitCut waits until nobody is cutting the file. ext4 shows the new size while it cuts
+// and sets the change time when it is done, so that a file which is being written anew
+// looks empty and at rest for a moment. To seek for data takes the lock that the cutting
+// has; what it finds, or that a file system cannot do it, does not matter.
+func awaitCut(f *os.File) {
+	_, _ = unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
 }
 
 func (s *source) confirm(path string, before stat) error {
