@@ -64,7 +64,7 @@ func (f *failures) open(ctx context.Context) (stop func(), err error) {
 
 // listen takes requests to read objects again, or to give them up.
 func (f *failures) listen(ctx context.Context) (stop func(), err error) {
-	c, err := changelog.Resume(ctx, f.JS, subject.ReplayStream, jetstream.ConsumerConfig{
+	c, err := changelog.Own(ctx, f.JS, subject.ReplayStream, jetstream.ConsumerConfig{
 		Durable: subject.SourceConsumer(f.Site), FilterSubject: subject.ExportReplayAll(f.Site),
 		AckPolicy: jetstream.AckExplicitPolicy,
 	})

@@ -58,7 +58,7 @@ func (s *session) subscribe(ctx context.Context) (stop func(), err error) {
 }
 
 func (s *session) consume(ctx context.Context, streamName, filter, channel string) (stop func(), err error) {
-	c, err := changelog.Resume(ctx, s.JS, streamName, jetstream.ConsumerConfig{
+	c, err := changelog.Own(ctx, s.JS, streamName, jetstream.ConsumerConfig{
 		Durable: subject.SiteConsumer(s.Site), FilterSubject: filter,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: s.Window,
 	})

@@ -208,6 +208,21 @@ func Resume(ctx context.Context, js jetstream.JetStream, stream string, config j
 	return c, Classify(err)
 }
 
+// Own is Resume for a consumer that nobody else may read from any more. A process that
+// hangs, or whose line is dead, may have asked for messages before; the broker would go on
+// to give them to it, and offer them to others only after AckWait. So its consumer goes
+// with its requests, and the log is read from the start: whoever reads drops what he has.
+func Own(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	c, err := Resume(ctx, js, stream, config)
+	if err != nil || c.CachedInfo().NumWaiting == 0 {
+		return c, err
+	}
+	if err := js.DeleteConsumer(ctx, stream, config.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, Classify(fmt.Errorf("take over the consumer %s on %s: %w", config.Durable, stream, err))
+	}
+	return Resume(ctx, js, stream, config)
+}
+
 // Newest gets the newest message of a subject. It is nil when there is none.
 func Newest(ctx context.Context, js jetstream.JetStream, stream, subj string) (*jetstream.RawStreamMsg, error) {
 	s, err := js.Stream(ctx, stream)

@@ -154,6 +154,47 @@ func TestAScanGoesOnAfterTheBrokerHasRestarted(t *testing.T) {
 	}
 }
 
+func TestOneThatHangsIsGivenNothingAnyMore(t *testing.T) {
+	server := brokertest.Start(t)
+	hanging, js := brokertest.JetStream(t, brokertest.Connect(t, server)), brokertest.JetStream(t, brokertest.Connect(t, server))
+	if err := stream.Ensure(t.Context(), js, stream.Export("hq")); err != nil {
+		t.Fatal(err)
+	}
+	config := jetstream.ConsumerConfig{Durable: "one", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Hour}
+	old, err := changelog.Own(t.Context(), hanging, logName, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangs := make(chan struct{})
+	asked, err := old.Consume(func(jetstream.Msg) { <-hangs })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asked.Stop()
+	defer close(hangs)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		info, err := old.Info(t.Context())
+		if err != nil || time.Now().After(end) {
+			t.Fatal("the broker knows of no request", err)
+		}
+		if info.NumWaiting > 0 {
+			break
+		}
+	}
+	taken, err := changelog.Own(t.Context(), js, logName, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, js, "a", 1)
+	batch, err := taken.Fetch(1, jetstream.FetchMaxWait(5*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := <-batch.Messages(); m == nil {
+		t.Errorf("the change went to the one that hangs: %v", batch.Error())
+	}
+}
+
 func TestTheNewestOfASubject(t *testing.T) {
 	js := newLog(t)
 	subj := subject.ExportToProcess("hq", "a")
