@@ -2,10 +2,14 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/subject"
@@ -29,6 +33,7 @@ func (s *session) reconcile(ctx context.Context) {
 	for {
 		if err := s.compare(ctx, repair); err != nil && ctx.Err() == nil {
 			s.log.Warn("the ledger could not be compared with the logs and the site, that is tried again", "error", err)
+			s.endWithout(err)
 		}
 		s.inLoop(ctx, func() error { s.compared = true; return nil })
 		select {
@@ -39,6 +44,14 @@ func (s *session) reconcile(ctx context.Context) {
 		case order := <-s.orders:
 			repair = s.Repair || order == reconcile.Repair
 		}
+	}
+}
+
+// endWithout ends a session whose consumer is gone: the client's own word of that may have
+// been lost, and the next session makes it again.
+func (s *session) endWithout(err error) {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		s.breakOff(fault.OfSite(fault.Retry, fault.BrokerDown, err))
 	}
 }
 
