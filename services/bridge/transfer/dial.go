@@ -19,7 +19,9 @@ var keyFiles = []string{"id_ed25519", "id_ecdsa", "id_rsa"}
 
 // Dial logs in to host, HOST or HOST:PORT, with the keys of the agent and those in the
 // folder .ssh of home. The host must be in known_hosts there. Nobody is asked for anything.
-func Dial(ctx context.Context, home, user, host string) (c *sftp.Client, closeAll func() error, err error) {
+// It gives several clients on one connection: the server of each works on one request after
+// the other, and waits for its disk in each file.
+func Dial(ctx context.Context, home, user, host string) (clients []*sftp.Client, closeAll func() error, err error) {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(host, "22")
 	}
@@ -40,11 +42,32 @@ func Dial(ctx context.Context, home, user, host string) (c *sftp.Client, closeAl
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("log in to %s as %s: %w", host, user, err), conn.Close(), release())
 	}
-	c, err = sftp.NewClient(client, sftp.UseConcurrentWrites(true))
+	clients, err = sessions(client)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("begin SFTP with %s: %w", host, err), client.Close(), release())
 	}
-	return c, func() error { return errors.Join(c.Close(), client.Close(), release()) }, nil
+	return clients, func() error {
+		var errs []error
+		for _, c := range clients {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(append(errs, client.Close(), release())...)
+	}, nil
+}
+
+// sessions opens as many clients as the server allows.
+func sessions(conn *ssh.Client) (clients []*sftp.Client, err error) {
+	for range uploads {
+		c, err := sftp.NewClient(conn)
+		if err != nil && len(clients) == 0 {
+			return nil, err
+		}
+		if err != nil {
+			break
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
 }
 
 func login(conn net.Conn, host string, config *ssh.ClientConfig) (*ssh.Client, error) {

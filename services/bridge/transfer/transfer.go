@@ -23,7 +23,7 @@ import (
 )
 
 // uploads is how many files are on their way at the same time.
-const uploads = 16
+const uploads = 8
 
 const lockSuffix = ".lock"
 
@@ -37,12 +37,12 @@ type Options struct {
 // Run moves all files that are in the queue now, oldest first, and gives their number. The
 // caller holds the lock that keeps other senders away, so that what lies in
 // PROCESSING was left there by a run that died.
-func Run(ctx context.Context, c *sftp.Client, o Options) (int, error) {
+func Run(ctx context.Context, clients []*sftp.Client, o Options) (int, error) {
 	q, err := queue.Open(o.Source)
 	if err != nil {
 		return 0, err
 	}
-	t := &transfer{Options: o, client: c, queue: q, staging: path.Clean(o.Dest) + ".synchro/arriving"}
+	t := &transfer{Options: o, client: clients[0], clients: clients, queue: q, staging: path.Clean(o.Dest) + ".synchro/arriving"}
 	n, err := t.run(ctx)
 	return n, errors.Join(err, q.Close())
 }
@@ -50,6 +50,7 @@ func Run(ctx context.Context, c *sftp.Client, o Options) (int, error) {
 type transfer struct {
 	Options
 	client  *sftp.Client
+	clients []*sftp.Client // of which client is the first
 	queue   *queue.Queue
 	staging string
 	there   map[string]bool // names that the other side has
@@ -77,9 +78,9 @@ func (t *transfer) run(ctx context.Context) (int, error) {
 		moved, err = t.commit(ctx, files)
 		return err
 	})
-	for _, f := range files {
+	for n, f := range files {
 		g.Go(func() error {
-			f.sent <- t.upload(ctx, f)
+			f.sent <- t.upload(ctx, t.clients[n%len(t.clients)], f)
 			return nil
 		})
 	}
@@ -143,7 +144,7 @@ func newFile(name queue.Name, old string) *file {
 }
 
 // upload brings a file beside the other queue: half a file in it would be imported.
-func (t *transfer) upload(ctx context.Context, f *file) error {
+func (t *transfer) upload(ctx context.Context, c *sftp.Client, f *file) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -155,12 +156,12 @@ func (t *transfer) upload(ctx context.Context, f *file) error {
 		return err
 	}
 	defer from.Close()
-	to, err := t.client.Create(path.Join(t.staging, f.name.String()))
+	to, err := c.Create(path.Join(t.staging, f.name.String()))
 	if err != nil {
 		return fmt.Errorf("send %s: %w", f.name, err)
 	}
 	_, err = to.ReadFrom(from)
-	if _, can := t.client.HasExtension("fsync@openssh.com"); can && err == nil {
+	if _, can := c.HasExtension("fsync@openssh.com"); can && err == nil {
 		err = to.Sync()
 	}
 	if err := errors.Join(err, to.Close()); err != nil {

@@ -163,11 +163,11 @@ func (a *app) queueSync(ctx context.Context, o *syncOptions, log *slog.Logger) e
 		}
 		o.user = self.Username
 	}
-	client, done, err := transfer.Dial(ctx, home, o.user, o.host)
+	clients, done, err := transfer.Dial(ctx, home, o.user, o.host)
 	if err != nil {
 		return err
 	}
-	moved, err := transfer.Run(ctx, client, transfer.Options{Source: o.source, Dest: o.dest, Log: log})
+	moved, err := transfer.Run(ctx, clients, transfer.Options{Source: o.source, Dest: o.dest, Log: log})
 	log.Info("files are moved", "count", moved)
 	if err == nil {
 		err = done()
