@@ -27,6 +27,8 @@ type task struct {
 	raw []byte
 	// again applies a change although the ledger has it: the site has something else.
 	again bool
+	// turns is how often it got another turn because something above it had moved.
+	turns int
 	// fingerprint is that of the object on the site after it was applied.
 	fingerprint string
 	// aside marks a move out of the way; the ledger keeps the version it had.
@@ -122,7 +124,12 @@ func (a *admission) prepare(t *task) (waitsFor string, err error) {
 		}
 	}
 	if !a.locates {
-		if parent != "" && !a.plan.live(parent) {
+		if a.plan.inside(parent, c.Object.UID) { // both are about to change places
+			if err := a.fetch(parent); err != nil {
+				return "", err
+			}
+		}
+		if parent != "" && !a.plan.live(parent) || a.plan.inside(parent, c.Object.UID) {
 			return parent, nil
 		}
 		return "", a.freeFirst(t)

@@ -641,3 +641,29 @@ func TestVerifyTellsWhatWasDiscarded(t *testing.T) {
 	w.settle()
 	w.wantVerified("import page missing")
 }
+
+func TestFoldersThatAreTurnedInsideOutArriveWhateverTheLogsOrder(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("a", folder()), w.put("a/b", folder()), w.put("a/b/f", page("x")))
+	w.settle(w.inspected)
+	a, b, f := w.uids["a"], w.uids["a/b"], w.uids["a/b/f"]
+	w.uids = map[string]string{"": "", "b": b, "b/a": a, "b/f": f}
+	late := w.put("b", folder()) // b's newest message stands behind a's
+	w.publish(w.put("b/a", folder()))
+	w.publish(late, w.put("other", page("o")))
+	late.Version = w.clock.Next()
+	w.settle(w.inspected)
+	w.want("b", "b/a", "b/f", "other")
+	w.wantFailures()
+}
+
+func TestARingOfContainersHoldsNobodyElse(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("a", folder()), w.put("a/b", folder()))
+	w.settle(w.inspected)
+	w.uids["a/b/a"] = w.uids["a"]
+	w.publish(w.put("a/b/a", folder()), w.put("other", page("o")))
+	w.settle(w.inspected)
+	w.want("a", "a/b", "other")
+	w.wantFailures("a/b/a waiting")
+}

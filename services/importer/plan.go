@@ -83,6 +83,21 @@ func (p *plan) pathIn(place tree.Place) (string, bool) {
 	return path, true
 }
 
+// inside tells whether an object will lie in another one, or be it.
+func (p *plan) inside(uid, container string) bool {
+	for depth := 0; uid != "" && depth < maxDepth; depth++ {
+		if uid == container {
+			return true
+		}
+		at, ok := p.place(uid)
+		if !ok {
+			return false
+		}
+		uid = at.Parent
+	}
+	return false
+}
+
 func (p *plan) path(uid string) (string, bool) {
 	place, ok := p.place(uid)
 	if !ok {

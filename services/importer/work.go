@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"synchro.example/shared/content"
@@ -11,6 +12,9 @@ import (
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/subject"
 )
+
+// maxTurns bounds how often a task gets another turn: what moves above it comes to rest.
+const maxTurns = 100
 
 // result is what became of one operation.
 type result struct {
@@ -117,7 +121,11 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		}
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, holder) })
 	}
+	if from != "" && strings.HasPrefix(to, from+"/") || t.turns > maxTurns { // into itself, as things stand
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
+	}
 	if !s.covered(t, from, to) {
+		t.turns++
 		s.tasks.Done(t.turn)
 		t.locks = nil
 		s.queue(t)
