@@ -79,6 +79,7 @@ type Importer struct {
 	log       *slog.Logger
 	lease     *lease.Lease
 	publisher *publish.Publisher // of the ledger
+	hands     *publish.Publisher
 	failures  *publish.Publisher
 	blobs     *blob.Store
 	dead      *deadletter.Store
@@ -108,6 +109,7 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 	}
 	i.lease = lease.New(o.JS, subject.LedgerStream(o.Site), subject.ImportLease(o.Site), i.log)
 	i.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: i.lease})
+	i.hands = publish.New(o.NC, o.JS, publish.Options{Guard: i.lease})
 	i.failures = publish.New(o.NC, o.JS, publish.Options{})
 	return i, nil
 }

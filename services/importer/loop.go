@@ -45,7 +45,7 @@ func (s *session) turn(soft, hard context.Context, upstream <-chan struct{}, tic
 		return false, s.receive(hard, d)
 	case r := <-s.results:
 		s.running--
-		return false, s.conclude(hard, r)
+		return false, s.finished(hard, r)
 	case t := <-s.again:
 		s.asleep--
 		s.due = append(s.due, t)

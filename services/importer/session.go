@@ -52,18 +52,20 @@ type session struct {
 	waiting map[string]map[string]string // uid to the uids that wait for it, and their channels
 
 	inbox   chan delivery
-	results chan []result
+	results chan finished
 	again   chan *task
 	broken  chan error // from consumers and the ledger
 	due     []*task    // to be tried again now
 	asleep  int        // tasks that wait for a later attempt
 	running int        // calls of the target
+	calls   chan int   // numbers that no call of the target has at the moment
 	paused  pause
 	told    *control.State // what people have told, and when that changes
 	news    <-chan struct{}
 
 	records   *publish.Collector // ledger entries
 	failures  *publish.Collector // ERROR entries
+	hands     *publish.Collector // what is in hand
 	compared  bool               // with the logs, once
 	drift     int                // objects that somebody else has changed on the site
 	orders    chan string        // to compare now
@@ -107,7 +109,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	}
 	closing, end := context.WithTimeout(context.WithoutCancel(hard), 10*time.Second)
 	defer end()
-	return errors.Join(err, s.records.Close(closing), s.failures.Close(closing))
+	return errors.Join(err, s.records.Close(closing), s.failures.Close(closing), s.hands.Close(closing))
 }
 
 // newSession makes a session that knows nothing yet.
@@ -116,9 +118,12 @@ func newSession(i *Importer) *session {
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{}, discarded: map[string]version.Version{},
 		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{}, codes: map[fault.Code]int{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
-		results: make(chan []result, i.Workers), again: make(chan *task), broken: make(chan error, 1),
+		calls: make(chan int, callsPer*i.Workers), results: make(chan finished, i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
 		asked:  make(chan func() error), orders: make(chan string, 1), reconnects: i.NC.Stats().Reconnects,
+	}
+	for call := range cap(s.calls) {
+		s.calls <- call
 	}
 	s.plan, s.located = newPlan(s.actual), newLocated()
 	s.told, s.news = i.Control.State()
@@ -134,7 +139,8 @@ func (i *Importer) open(ctx context.Context, target content.Target) (*session, e
 	s.target = target
 	s.records = publish.NewCollector(i.publisher, publish.CollectorOptions{})
 	s.failures = publish.NewCollector(i.failures, publish.CollectorOptions{})
-	return s, nil
+	s.hands = publish.NewCollector(i.hands, publish.CollectorOptions{MaxWait: handWait})
+	return s, s.takeUp(ctx)
 }
 
 // read takes in the ledger and the failures.

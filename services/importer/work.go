@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -45,6 +46,9 @@ func (s *session) mayCall() bool {
 	}
 	ready := len(s.due) + s.tasks.Ready()
 	if ready == 0 || s.paused.on && (!s.paused.probe || s.running > 0) {
+		return false
+	}
+	if len(s.calls) == 0 {
 		return false
 	}
 	return s.running == 0 || s.running < s.Workers && ready >= s.target.Batch()
@@ -174,17 +178,28 @@ func (s *session) operation(t *task, from, to string) content.Op {
 // call lets the target work, and tells live listeners that it does.
 func (s *session) call(ctx context.Context, batch []result) {
 	s.running++
+	number, hands := <-s.calls, s.inHand(batch)
 	ops := make([]content.Op, len(batch))
 	for i := range batch {
 		ops[i] = batch[i].op
 		_ = s.NC.Publish(subject.ImportProcessing(s.Site, batch[i].task.uid()), nil)
 	}
 	go func() {
-		for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
-			batch[i].err = err
+		err := s.announce(ctx, number, hands)
+		if err == nil {
+			s.apply(ctx, batch, ops)
 		}
-		s.results <- batch
+		for i := range batch {
+			batch[i].err = errors.Join(batch[i].err, err)
+		}
+		s.results <- finished{number, batch}
 	}()
+}
+
+func (s *session) apply(ctx context.Context, batch []result, ops []content.Op) {
+	for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
+		batch[i].err = err
+	}
 }
 
 // conclude records what became of operations.

@@ -329,7 +329,7 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 	}
 	var batch []relayed
 	for _, m := range msgs {
-		if !subject.IsLease(m.Subject()) {
+		if !subject.IsAside(m.Subject()) {
 			batch = append(batch, relayed{m.Headers(), m.Data()})
 		}
 	}

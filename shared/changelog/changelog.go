@@ -21,7 +21,7 @@ import (
 type Options struct {
 	// HeadersOnly leaves the bodies at the broker.
 	HeadersOnly bool
-	// Subjects bounds the reading to those that match; empty: all.
+	// Subjects bounds the reading to those that match; empty: all lines of a log or ledger.
 	Subjects string
 }
 
@@ -56,7 +56,12 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 		return err
 	}
 	defer it.Stop()
-	return drain(ctx, c, it, last, each)
+	return drain(ctx, c, it, last, func(m jetstream.Msg) error {
+		if o.Subjects == "" && subject.IsAside(m.Subject()) {
+			return nil
+		}
+		return each(m)
+	})
 }
 
 // lastOf gives the sequence of the last message that is to be read, 0 when there is none.
@@ -100,10 +105,8 @@ func drain(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesConte
 			return err
 		}
 		read = *meta
-		if !subject.IsLease(m.Subject()) {
-			if err := each(m); err != nil {
-				return err
-			}
+		if err := each(m); err != nil {
+			return err
 		}
 		if meta.NumPending == 0 || meta.Sequence.Stream >= last {
 			return nil

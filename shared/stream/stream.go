@@ -70,7 +70,7 @@ func Import(channel string, opts ...Option) jetstream.StreamConfig {
 // Ledger keeps what has taken effect on a receiving site.
 func Ledger(site string, opts ...Option) jetstream.StreamConfig {
 	return newest(subject.LedgerStream(site), "what a receiving site has of each object",
-		[]string{subject.ImportDoneAll(site), subject.ImportLease(site)}, opts)
+		[]string{subject.ImportDoneAll(site), subject.ImportLease(site), subject.ImportHandAll(site)}, opts)
 }
 
 // Errors keeps the newest failure of each object and site.

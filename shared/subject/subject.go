@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +56,7 @@ const (
 	exportReplay    = "synchro.EXPORT.REPLAY."
 	exportLease     = "synchro.EXPORT.LEASE."
 	importLease     = "synchro.IMPORT.LEASE."
+	importHand      = "synchro.IMPORT.HAND."
 	blobChunk       = "synchro.BLOB."
 	blobCopy        = "-copy"
 	blobMark        = "synchro.BLOB_MARK."
@@ -110,9 +112,17 @@ func ExportLease(site string) string { return exportLease + site }
 // ImportLease says who is the importer of a receiving site, in its LedgerStream.
 func ImportLease(site string) string { return importLease + site }
 
-// IsLease tells whether a message of a log or ledger is a lease.
-func IsLease(subj string) bool {
-	return strings.HasPrefix(subj, exportLease) || strings.HasPrefix(subj, importLease)
+// ImportHand keeps what the importer of a site has in hand, one message for each call of
+// the target that may be under way, in LedgerStream.
+func ImportHand(site string, call int) string { return importHand + site + "." + strconv.Itoa(call) }
+
+// ImportHandAll matches everything that a site has in hand.
+func ImportHandAll(site string) string { return importHand + site + "." + all }
+
+// IsAside tells whether a message of a log or ledger is a lease, or what is in hand, and no
+// line of it.
+func IsAside(subj string) bool {
+	return strings.HasPrefix(subj, exportLease) || strings.HasPrefix(subj, importLease) || strings.HasPrefix(subj, importHand)
 }
 
 // IsChange tells whether a message of a log is a change.

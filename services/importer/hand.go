@@ -1,0 +1,148 @@
+package importer
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/ledger"
+	"synchro.example/shared/reconcile"
+	"synchro.example/shared/tree"
+)
+
+// A crash between an effect and the ledger leaves something on the site of which no line
+// knows. Mostly the change comes again and finds it done. But when the object has newer state
+// by then, is gone or elsewhere, nobody would find what was made. So each call of the target is
+// written down before it is made, one message for all its operations.
+
+const (
+	// callsPer is how many calls for each worker may be written down: a number is free again
+	// only when the ledger has what became of its call.
+	callsPer = 4
+	// handWait is how long what is in hand may wait for that of other calls.
+	handWait = 500 * time.Microsecond
+)
+
+// finished is a call of the target that has ended.
+type finished struct {
+	call  int
+	batch []result
+}
+
+// finished records what became of a call, and gives its number back.
+func (s *session) finished(ctx context.Context, f finished) error {
+	if err := s.conclude(ctx, f.batch); err != nil {
+		return err
+	}
+	return s.records.Then(ctx, func(err error) {
+		if err == nil {
+			s.calls <- f.call
+		}
+	})
+}
+
+// inHand gives what a call is about to do, as far as something will stand somewhere then.
+func (s *session) inHand(batch []result) []ledger.Hand {
+	var hands []ledger.Hand
+	for _, r := range batch {
+		if r.op.To != "" {
+			hands = append(hands, ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To})
+		}
+	}
+	return hands
+}
+
+// announce writes down what a call has in hand.
+func (s *session) announce(ctx context.Context, call int, hands []ledger.Hand) error {
+	if len(hands) == 0 {
+		return nil
+	}
+	m, err := ledger.HandMessage(s.Site, call, hands)
+	if err != nil {
+		return err
+	}
+	stored := make(chan error, 1)
+	if err := s.hands.Enqueue(ctx, m, func(_ uint64, err error) { stored <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-stored:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeUp finds what took effect before a crash and writes the lines that are missing.
+func (s *session) takeUp(ctx context.Context) error {
+	if s.Inspect == nil {
+		return nil
+	}
+	hands, err := ledger.Hands(ctx, s.JS, s.Site)
+	if err != nil {
+		return err
+	}
+	hands = slices.DeleteFunc(hands, func(h ledger.Hand) bool { return !s.isNews(&h) })
+	if len(hands) == 0 {
+		return nil
+	}
+	site, err := s.Inspect()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = site.Close() }()
+	slices.SortFunc(hands, func(a, b ledger.Hand) int { // containers first, then as they were made
+		return cmp.Or(cmp.Compare(strings.Count(a.Path, "/"), strings.Count(b.Path, "/")), cmp.Compare(a.Entry.Version, b.Entry.Version))
+	})
+	for i := range hands {
+		if err := s.takeUpOne(ctx, site, &hands[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isNews tells whether a hand says something that the ledger does not.
+func (s *session) isNews(h *ledger.Hand) bool {
+	known := s.versionOf(h.Entry.UID)
+	at, live := s.actual.Place(h.Entry.UID)
+	return h.Entry.Version > known || live && h.Entry.Version == known && at != placeIn(&h.Entry)
+}
+
+func placeIn(e *ledger.Entry) tree.Place { return tree.Place{Parent: e.Parent, Name: e.Name} }
+
+// takeUpOne writes a line if the site has what it says, at the place that it says.
+func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.Hand) error {
+	e := &h.Entry
+	if path, ok := s.actual.PathIn(placeIn(e)); !ok || path != h.Path || !s.isNews(h) {
+		return nil
+	}
+	if holder, taken := s.actual.At(placeIn(e)); taken && holder != e.UID {
+		return nil
+	}
+	done, err := stands(ctx, site, h)
+	if err != nil || !done {
+		return err
+	}
+	m, err := ledger.Message(s.Site, e, s.Tombstones)
+	if err != nil {
+		return err
+	}
+	s.log.Info("a change took effect before a crash, the ledger is told", "path", h.Path)
+	s.recall(e)
+	return s.records.Enqueue(ctx, m, s.recorded)
+}
+
+// stands tells whether an object is there as a hand says. A container is, whatever its
+// state: one that was half done is finished when its change comes again.
+func stands(ctx context.Context, site content.Source, h *ledger.Hand) (bool, error) {
+	item := content.Item{UID: h.Entry.UID, Path: h.Path, Type: h.Entry.Type}
+	digest, err := reconcile.Digest(ctx, site, item)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return err == nil && (digest == h.Entry.Digest || h.Entry.Type == content.TypeFolder), nil
+}

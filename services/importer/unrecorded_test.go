@@ -1,0 +1,60 @@
+package importer
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"synchro.example/shared/content"
+	"synchro.example/shared/content/contenttest"
+)
+
+// dies applies what the log has and is killed between the effect and the ledger.
+func (w *world) dies() {
+	w.t.Helper()
+	ctx, kill := context.WithCancel(w.t.Context())
+	before := w.site.OnApplied
+	w.site.OnApplied = func(context.Context, content.Op) error {
+		kill()
+		time.Sleep(300 * time.Millisecond) // the result comes when nobody listens any more
+		return nil
+	}
+	w.must(w.importer().Run(ctx, ctx))
+	w.site.OnApplied = before
+}
+
+func TestWhatWasDoneBeforeACrashAndNotRecordedGoesWhenItIsRemoved(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("page", contenttest.Leaf("text", 1)))
+	w.dies()
+	w.want("page")
+	w.publish(w.remove("page", content.TypeFile))
+	w.settle(w.inspected)
+	w.want()
+	w.wantFailures()
+}
+
+func TestWhatWasDoneBeforeACrashAndNotRecordedMoves(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("page", contenttest.Leaf("text", 1)))
+	w.dies()
+	w.want("page")
+	w.uids["moved"] = w.uids["page"]
+	w.publish(w.put("moved", contenttest.Leaf("text", 1)))
+	w.settle(w.inspected)
+	w.want("moved")
+	w.wantFailures()
+}
+
+func TestAFolderGoesWithWhatWasDoneInItBeforeACrash(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("news", contenttest.Container(1)))
+	w.settle(w.inspected)
+	w.publish(w.put("news/page", contenttest.Leaf("text", 1)))
+	w.dies()
+	w.want("news", "news/page")
+	w.publish(w.remove("news/page", content.TypeFile), w.remove("news", content.TypeFolder))
+	w.settle(w.inspected)
+	w.want()
+	w.wantFailures()
+}
