@@ -106,7 +106,7 @@ func (r *run) objects(stream string) int {
 	}
 	n := 0
 	for subj := range info.State.Subjects {
-		if !subject.IsLease(subj) {
+		if !subject.IsAside(subj) {
 			n++
 		}
 	}
