@@ -420,11 +420,32 @@ func (r *Relay) publish(ctx context.Context, out []outgoing, have map[string]sto
 	return nil
 }
 
+// head reads what the headers say. A message that no channel's log could take is none of
+// ours.
+func (in *relayed) head() (envelope.Head, error) {
+	if len(in.body) > envelope.MaxBody || headerSize(in.header) > maxHeader {
+		return envelope.Head{}, fault.Errorf(fault.Park, fault.Invalid, "a message with %d bytes and headers of %d is no change", len(in.body), headerSize(in.header))
+	}
+	return envelope.ParseHead(in.header)
+}
+
+// maxHeader is more than the headers of a change take.
+const maxHeader = 64 << 10
+
+func headerSize(h nats.Header) (n int) {
+	for key, values := range h {
+		for _, v := range values {
+			n += len(key) + len(v)
+		}
+	}
+	return n
+}
+
 // newer makes the messages that are to be published, one for each object.
 func (r *Relay) newer(batch []relayed, have map[string]stored) (out []outgoing, err error) {
 	last := map[string]int{}
 	for _, in := range batch {
-		h, err := envelope.ParseHead(in.header)
+		h, err := in.head()
 		if err != nil {
 			r.unreadable(subject.ExportStream(r.from), err)
 			continue

@@ -24,6 +24,9 @@ import (
 const (
 	// maxReason is how many bytes of a reason are kept.
 	maxReason = 4096
+	// maxEnvelope is more than a change may have. What is larger was none, and would be
+	// too much for the broker together with the entry.
+	maxEnvelope = 800 << 10
 	// keepClosed and keepDiscarded are how long closed entries stay: those that a person
 	// closed are a record.
 	keepClosed    = time.Hour
@@ -118,7 +121,9 @@ func Message(e *Entry, envelope []byte) (*nats.Msg, error) {
 	m := nats.NewMsg(e.subject())
 	m.Header.Set(nats.MsgIdHdr, nuid.Next())
 	m.Header.Set(subject.HeaderEntry, base64.StdEncoding.EncodeToString(head))
-	m.Data = envelope
+	if len(envelope) <= maxEnvelope {
+		m.Data = envelope
+	}
 	if e.Closed != nil {
 		keep := keepClosed
 		if e.Closed.As == Discarded {

@@ -11,8 +11,10 @@ import (
 )
 
 // Limits of one envelope.
+// MaxBody is how many bytes an encoded envelope may have.
+const MaxBody = 768 << 10
+
 const (
-	maxBody     = 768 << 10
 	maxDepth    = 8
 	maxUID      = 1024
 	maxName     = 4096
@@ -96,8 +98,8 @@ func checkPayload(id string, p *content.Payload) error {
 // checkShape walks over msgpack without building anything: one value, no deeper
 // than maxDepth, no declared length beyond the bytes that are there.
 func checkShape(body []byte) error {
-	if len(body) > maxBody {
-		return invalid("the envelope has %d bytes, the limit is %d", len(body), maxBody)
+	if len(body) > MaxBody {
+		return invalid("the envelope has %d bytes, the limit is %d", len(body), MaxBody)
 	}
 	rest, ok := skip(body, maxDepth)
 	if !ok {

@@ -90,8 +90,8 @@ func Encode(c *content.Change) ([]byte, error) {
 	if err := e.Encode(&w); err != nil {
 		return nil, fmt.Errorf("encode change %s of %q: %w", c.ID, c.Object.Path, err)
 	}
-	if b.Len() > maxBody {
-		return nil, invalid("the envelope of %q has %d bytes, the limit is %d", c.Object.Path, b.Len(), maxBody)
+	if b.Len() > MaxBody {
+		return nil, invalid("the envelope of %q has %d bytes, the limit is %d", c.Object.Path, b.Len(), MaxBody)
 	}
 	return b.Bytes(), nil
 }

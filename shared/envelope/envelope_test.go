@@ -111,7 +111,7 @@ func TestDecodeHostileBytes(t *testing.T) {
 		"truncated":          good[:len(good)-1],
 		"something follows":  append(append([]byte{}, good...), 0xc0),
 		"unknown extension":  {0xd4, 1, 1},
-		"beyond the maximum": make([]byte, maxBody+1),
+		"beyond the maximum": make([]byte, MaxBody+1),
 	}
 	for name, body := range cases {
 		t.Run(name, func(t *testing.T) {

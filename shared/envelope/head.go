@@ -100,6 +100,9 @@ func ParseHead(h nats.Header) (Head, error) {
 	if head.Digest, err = toDigest(sum); err != nil {
 		return head, fmt.Errorf("object %q: %w", head.UID, err)
 	}
+	if h.Get(nats.MsgIdHdr) == "" {
+		return head, invalid("object %q: there is no header %s", head.UID, nats.MsgIdHdr)
+	}
 	return head, nil
 }
 

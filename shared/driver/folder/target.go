@@ -35,6 +35,7 @@ type Target struct {
 
 	mu   sync.RWMutex // held for reading while a batch uses the place
 	live *place
+	real string // where Path led when the target was opened
 }
 
 var _ content.Target = (*Target)(nil)
@@ -90,6 +91,11 @@ func (t *Target) open() (*place, error) {
 	real, err := filepath.EvalSymlinks(t.opts.Path)
 	if err != nil {
 		return nil, missing(t.opts.Path, err)
+	}
+	if t.real == "" {
+		t.real = real
+	} else if real != t.real {
+		return nil, missing(t.opts.Path, fmt.Errorf("it leads to %q now, and led to %q before; start again if that is meant", real, t.real))
 	}
 	tree, err := openHandle(real)
 	if errors.Is(err, unix.ENOTDIR) {

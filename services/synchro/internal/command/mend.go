@@ -3,10 +3,13 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"synchro.example/services/exporter"
+	"synchro.example/services/relay"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
 )
@@ -16,37 +19,72 @@ import (
 type mending struct {
 	*app
 	*cobra.Command
-	conn  *connection
-	fleet *fleet
+	conn *connection
 }
 
 // standstill is how long a hop that others mend may show no progress.
 const standstill = 15 * time.Second
 
 func (m *mending) all(s scope) error {
-	ctx := m.Context()
-	ended := make(chan struct{})
-	close(ended)
 	for _, site := range s.sources {
-		e := m.fleet.exporters[site]
-		err := m.hop(status.Exporter, site, e, func() error { _, err := e.Settle(ctx); return err })
-		if err != nil {
+		if err := m.source(site); err != nil {
 			return err
 		}
 	}
-	for _, r := range m.fleet.relays {
-		if err := m.hop(status.Relay, r.Channel(), r, func() error { return r.Settle(ctx, ended) }); err != nil {
+	relays, err := relay.Open(m.Context(), m.conn.Env)
+	if err != nil {
+		return err
+	}
+	for _, r := range relays {
+		if !slices.Contains(s.channels, r.Channel()) {
+			continue
+		}
+		if err := m.hop(status.Relay, r.Channel(), r, func() error { return r.Settle(m.Context(), closed()) }); err != nil {
 			return err
 		}
 	}
 	for _, site := range s.receivers {
-		i := m.fleet.importers[site]
-		i.Repair = true
-		if err := m.hop(status.Importer, site, i, func() error { return i.Settle(ctx, ended) }); err != nil {
+		if err := m.receiver(site); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// source mends a source's log. Where others run the broker, the source is theirs to export:
+// what this machine has at that path may be something else.
+func (m *mending) source(site string) error {
+	if m.conn.Config.Sites[site].Queue != nil {
+		return nil
+	}
+	e, err := exporter.Open(m.Context(), m.conn.Env, site)
+	if err != nil {
+		return err
+	}
+	return m.hop(status.Exporter, site, e, func() error {
+		if m.conn.server == nil {
+			fmt.Fprintf(m.err, "synchro: no exporter of %s runs, so its log stays as it is\n", site)
+			return nil
+		}
+		_, err := e.Settle(m.Context())
+		return err
+	})
+}
+
+func (m *mending) receiver(site string) error {
+	i, err := openImporter(m.Context(), m.conn.Env, site, nil)
+	if err != nil {
+		return err
+	}
+	i.Repair = true
+	return m.hop(status.Importer, site, i, func() error { return i.Settle(m.Context(), closed()) })
+}
+
+// closed is what comes before a hop when nothing more will.
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // hop has one hop mended by its running service, or by work.

@@ -12,6 +12,7 @@ import (
 	"synchro.example/services/exporter"
 	"synchro.example/services/relay"
 	"synchro.example/shared/config"
+	"synchro.example/shared/driver"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/service"
 )
@@ -34,7 +35,7 @@ What changes while it reads may show as one.`,
 				return err
 			}
 			defer conn.close()
-			list, err := differences(c, conn, sites)
+			list, err := a.differences(c, conn, sites)
 			if err != nil {
 				return err
 			}
@@ -76,12 +77,26 @@ type verifier interface {
 	Verify(ctx context.Context) ([]reconcile.Difference, error)
 }
 
+// here leaves out the sources that are not on this machine: who runs a receiver somewhere
+// else has them in the configuration, and not on the disk.
+func (s scope) here(a *app, cfg *config.Config) scope {
+	s.sources = slices.DeleteFunc(s.sources, func(site string) bool {
+		err := driver.Check(site, cfg.Sites[site])
+		if err != nil {
+			fmt.Fprintf(a.err, "synchro: the source %s is not on this machine, so it is not compared with its log (%v)\n", site, err)
+		}
+		return err != nil
+	})
+	return s
+}
+
 // differences compares all hops that lead to some sites.
-func differences(c *cobra.Command, conn *connection, sites []string) ([]reconcile.Difference, error) {
+func (a *app) differences(c *cobra.Command, conn *connection, sites []string) ([]reconcile.Difference, error) {
 	s, err := scopeOf(c, conn.Config, sites)
 	if err != nil {
 		return nil, err
 	}
+	s = s.here(a, conn.Config)
 	hops, err := s.open(c.Context(), conn.Env)
 	if err != nil {
 		return nil, err
@@ -174,7 +189,7 @@ where it is. Running services do it; where none run, this command does.`,
 					return err
 				}
 			}
-			list, err := differences(c, conn, sites)
+			list, err := a.differences(c, conn, sites)
 			if err != nil {
 				return err
 			}
@@ -194,10 +209,9 @@ func (a *app) repair(c *cobra.Command, conn *connection, sites []string) error {
 	if err != nil {
 		return err
 	}
-	f, err := openFleet(c.Context(), conn.Env, nil)
-	if err != nil {
+	if err := conn.Follow(c.Context()); err != nil {
 		return err
 	}
-	mend := mending{app: a, Command: c, conn: conn, fleet: f}
-	return mend.all(s)
+	mend := mending{app: a, Command: c, conn: conn}
+	return mend.all(s.here(a, conn.Config))
 }
