@@ -7,18 +7,23 @@ import (
 	"synchro.example/shared/content/contenttest"
 )
 
-func TestAContainerWithoutPayloadsHasItsNameAsTitle(t *testing.T) {
-	for typ, want := range map[string]string{content.TypeFolder: "Folder", "Document": "Document"} {
-		op := content.Op{Change: contenttest.Change("u", "news/2024", typ, nil), To: "news/2024", Open: contenttest.OpenNever}
-		w, err := (&target{}).wanted(t.Context(), &op)
-		if err != nil {
-			t.Fatal(err)
+func TestAContainerWithoutPayloadsHasItsNameAsTitleAndChangesNone(t *testing.T) {
+	for _, typ := range []string{content.TypeFolder, "Folder", "Document"} {
+		s, f := fakeSite(t)
+		target := s.target(t)
+		op := content.Op{Change: contenttest.Change(uidOf("u"), "2024", typ, nil), To: "2024", Open: contenttest.OpenNever}
+		check(t, target.Apply(t.Context(), []content.Op{op})[0])
+		if doc := must[jsonMap](t)(s.get("2024")); doc["title"] != "2024" {
+			t.Errorf("a bare %s has the title %v", typ, doc["title"])
 		}
-		if w.Type != want || len(w.Fields) != 1 || w.Fields["title"] != "2024" {
-			t.Errorf("a bare %s becomes %+v", typ, w.state)
+		check(t, s.edit("2024", jsonMap{"title": "The year", "relatedItems": []string{uidOf("u")}}))
+		f.writes = 0
+		check(t, target.Apply(t.Context(), []content.Op{op})[0])
+		if doc := must[jsonMap](t)(s.get("2024")); doc["title"] != "The year" || f.writes != 0 {
+			t.Errorf("it was written %d times and has the title %v", f.writes, doc["title"])
 		}
 	}
-	op := content.Op{Change: contenttest.Change("u", "a.txt", content.TypeFile, []content.Payload{{Plugin: content.PluginFSS}}), To: "a.txt"}
+	op := content.Op{Change: contenttest.Change(uidOf("u"), "a.txt", content.TypeFile, nil), To: "a.txt"}
 	if _, err := (&target{}).wanted(t.Context(), &op); err == nil {
 		t.Error("a file without its state is taken")
 	}

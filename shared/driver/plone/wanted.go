@@ -27,9 +27,6 @@ type wanted struct {
 func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 	w := &wanted{payloads: map[string]*content.Payload{}}
 	if len(op.Change.Payloads) == 0 && op.Change.Object.Type != content.TypeFile {
-		return bare(op, w), nil
-	}
-	if len(op.Change.Payloads) == 0 {
 		return bareContainer(op), nil
 	}
 	p := op.Change.Payload(content.PluginContent)
@@ -62,16 +59,8 @@ func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 	return w, nil
 }
 
-// bare is a container that comes with nothing but its name and type. Plone wants a title.
-func bare(op *content.Op, w *wanted) *wanted {
-	w.Type, w.Fields = op.Change.Object.Type, map[string]any{"title": op.Change.Object.Name}
-	if w.Type == content.TypeFolder {
-		w.Type = "Folder"
-	}
-	return w
-}
-
-// bareContainer is there for the sake of what it holds. What it has is left as it is.
+// bareContainer is a container that comes with nothing but its name, for the sake of what
+// it holds. One that stands there is left as it is; a new one has its name as title.
 func bareContainer(op *content.Op) *wanted {
 	w := &wanted{state: state{Type: op.Change.Object.Type, Fields: map[string]any{}}, bare: true, partial: true}
 	if w.Type == content.TypeFolder {
