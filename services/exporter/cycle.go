@@ -34,6 +34,7 @@ func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
 			return err
 		}
 		progress()
+		e.goesOn()
 		next := e.Rescan
 		if left > 0 {
 			next = e.LookAgain
@@ -41,6 +42,13 @@ func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
 		e.sleep(soft, next, time.Since(start))
 	}
 	return nil
+}
+
+// goesOn tells, once, that whatever kept the site from being exported is over.
+func (e *Exporter) goesOn() {
+	if e.troubled.Swap(false) {
+		e.log.Info("the site is exported again")
+	}
 }
 
 // isPaused waits for a change of mind when somebody has paused the site.

@@ -81,9 +81,10 @@ type Exporter struct {
 	again  map[string]bool // uids of which all bytes are sent again
 	loaded time.Time       // when the log was read
 
-	reread atomic.Bool // the log is to be read again
-	done   atomic.Int64
-	report atomic.Pointer[status.Report]
+	reread   atomic.Bool // the log is to be read again
+	troubled atomic.Bool // something keeps, or kept, the site from being exported
+	done     atomic.Int64
+	report   atomic.Pointer[status.Report]
 }
 
 // New makes an exporter and its stream.
@@ -225,6 +226,9 @@ func (e *Exporter) standBy(h lease.Holder) {
 }
 
 func (e *Exporter) tell(r status.Report) {
+	if r.State == status.Paused || r.State == status.Guarded {
+		e.troubled.Store(true)
+	}
 	r.Done, r.Failed = e.done.Load(), e.failures.codes()
 	e.report.Store(&r)
 }

@@ -119,6 +119,9 @@ var passing = map[Code]bool{
 // after a while.
 func Passes(c Code) bool { return passing[c] }
 
+// Known tells whether there is such a code.
+func Known(c Code) bool { return advice[c] != "" }
+
 // Error is an error with a decision.
 type Error struct {
 	Class Class

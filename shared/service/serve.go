@@ -33,6 +33,7 @@ func Serve(ctx context.Context, env *Env, parts []lifecycle.Part) error {
 	for _, p := range parts {
 		env.Log.Info("service runs", "service", p.Name)
 	}
+	defer context.AfterFunc(ctx, func() { env.Log.Info("stopping; what is under way is finished first", "at_most", Grace) })()
 	return lifecycle.Run(ctx, Grace, parts...)
 }
 

@@ -2,7 +2,10 @@ package command
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/nats-io/nats.go"
 
@@ -37,10 +40,14 @@ func host(ctx context.Context, c *config.Config, log *slog.Logger) (*connection,
 // it is opened here for as long as it is needed.
 func reach(ctx context.Context, c *config.Config, log *slog.Logger) (*connection, error) {
 	conn, err := dial(ctx, c, log)
-	if err != nil && c.Broker.Embedded != nil && broker.IsAbsent(err) {
-		return embed(c, "", log)
+	if err == nil || c.Broker.Embedded == nil || !broker.IsAbsent(err) {
+		return conn, err
 	}
-	return conn, err
+	dir := c.Broker.Embedded.Dir
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("no broker runs, and its folder %s is not there: nothing has run yet, or the folder was moved away", dir)
+	}
+	return embed(c, "", log)
 }
 
 func dial(ctx context.Context, c *config.Config, log *slog.Logger) (*connection, error) {

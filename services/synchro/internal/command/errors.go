@@ -9,6 +9,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
+	"synchro.example/shared/config"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
 )
@@ -43,13 +44,34 @@ func (s *selection) matches(e *deadletter.Entry) bool {
 
 // find gives the failures that are chosen, oldest first.
 func (s *selection) find(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
+	if err := s.known(conn.Config); err != nil {
+		return nil, err
+	}
 	all, err := deadletter.New(conn.JS).All(ctx)
 	return s.choose(all), err
+}
+
+// known refuses names that nothing has: nothing chosen would look like nothing failed.
+func (s *selection) known(c *config.Config) error {
+	_, site := c.Sites[s.site]
+	_, channel := c.Channels[s.channel]
+	switch {
+	case s.site != "" && !site:
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "%s has no site %q", c.File, s.site)
+	case s.channel != "" && !channel:
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "%s has no channel %q", c.File, s.channel)
+	case s.code != "" && !fault.Known(fault.Code(s.code)):
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "there is no code %q; docs/errors.md has them all", s.code)
+	}
+	return nil
 }
 
 // findClosed gives those that were settled lately: discarded within 30 days, others within
 // an hour.
 func (s *selection) findClosed(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
+	if err := s.known(conn.Config); err != nil {
+		return nil, err
+	}
 	all, err := deadletter.New(conn.JS).Closed(ctx)
 	return s.choose(all), err
 }

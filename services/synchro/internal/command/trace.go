@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -72,6 +73,7 @@ path at the source.`,
 // follow looks for the object in the logs of all sources.
 func follow(ctx context.Context, conn *connection, name string) ([]station, error) {
 	var found []station
+	name = filepath.Clean(strings.TrimPrefix(name, "/"))
 	for _, source := range conn.Config.Sources() {
 		h, path, at, err := find(ctx, conn, source, name)
 		if err != nil {
