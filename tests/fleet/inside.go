@@ -91,9 +91,22 @@ func (in *Inside) Accounts(ctx context.Context, site string) ([]history.Account,
 	return list, nil
 }
 
-// lookAgain reads one entry of the ledger: one that was replaced while all were read was
-// behind the reader before, and is ahead of where it stopped now.
+// lookAgain reads the entries of one object: one that was replaced while all were read was
+// before the reader then, and is behind where it stopped now.
 func (in *Inside) lookAgain(ctx context.Context, site string, a *history.Account) error {
+	failed, err := changelog.Newest(ctx, in.JS, subject.ErrorStream, subject.ImportError(site, a.UID))
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		e, err := deadletter.Parse(failed.Header)
+		if err != nil {
+			return err
+		}
+		if e.Closed == nil {
+			a.Failed = max(a.Failed, e.Version.String())
+		}
+	}
 	m, err := changelog.Newest(ctx, in.JS, subject.LedgerStream(site), subject.ImportDone(site, a.UID))
 	if m == nil || err != nil {
 		return err
