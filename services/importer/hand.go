@@ -140,9 +140,10 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 // state: one that was half done is finished when its change comes again.
 func stands(ctx context.Context, site content.Source, h *ledger.Hand) (bool, error) {
 	item := content.Item{UID: h.Entry.UID, Path: h.Path, Type: h.Entry.Type}
-	digest, err := reconcile.Digest(ctx, site, item)
+	payloads, err := reconcile.Payloads(ctx, site, item)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	return err == nil && (digest == h.Entry.Digest || h.Entry.Type == content.TypeFolder), nil
+	isFolder := len(payloads) == 1 && payloads[0].Plugin == content.PluginContent
+	return err == nil && (content.DigestOf(payloads) == h.Entry.Digest || h.Entry.Type == content.TypeFolder && isFolder), nil
 }

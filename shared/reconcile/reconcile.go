@@ -56,9 +56,15 @@ func Sort(list []Difference) {
 // Digest reads the state of a listed object and gives the digest that a change of this
 // state has. The error is a fault with code Unsettled or Vanished when it changes just now.
 func Digest(ctx context.Context, source content.Source, item content.Item) (content.Digest, error) {
+	payloads, err := Payloads(ctx, source, item)
+	return content.DigestOf(payloads), err
+}
+
+// Payloads is what Digest is of: payloads without their bytes.
+func Payloads(ctx context.Context, source content.Source, item content.Item) ([]content.Payload, error) {
 	snap, err := source.Read(ctx, item)
 	if err != nil {
-		return content.Digest{}, err
+		return nil, err
 	}
 	var payloads []content.Payload
 	for _, part := range snap.Parts {
@@ -66,16 +72,13 @@ func Digest(ctx context.Context, source content.Source, item content.Item) (cont
 		n, err := io.Copy(h, part.Body)
 		if err != nil {
 			_ = snap.Close()
-			return content.Digest{}, fmt.Errorf("read %q: %w", item.Path, err)
+			return nil, fmt.Errorf("read %q: %w", item.Path, err)
 		}
 		payloads = append(payloads, content.Payload{
 			Plugin: part.Plugin, MediaType: part.MediaType, Names: part.Names, Size: n, SHA256: content.Digest(h.Sum(nil)),
 		})
 	}
-	if err := snap.Close(); err != nil {
-		return content.Digest{}, err
-	}
-	return content.DigestOf(payloads), nil
+	return payloads, snap.Close()
 }
 
 // Expected is an object as it should stand on a site.
