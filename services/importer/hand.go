@@ -123,9 +123,12 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 	if holder, taken := s.actual.At(placeIn(e)); taken && holder != e.UID {
 		return nil
 	}
-	done, err := stands(ctx, site, h)
-	if err != nil || !done {
+	there, whole, err := stands(ctx, site, h)
+	if err != nil || !there {
 		return err
+	}
+	if !whole {
+		e.Version-- // so that its change, which comes again, finishes it
 	}
 	m, err := ledger.Message(s.Site, e, s.Tombstones)
 	if err != nil {
@@ -136,14 +139,15 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 	return s.records.Enqueue(ctx, m, s.recorded)
 }
 
-// stands tells whether an object is there as a hand says. A container is, whatever its
-// state: one that was half done is finished when its change comes again.
-func stands(ctx context.Context, site content.Source, h *ledger.Hand) (bool, error) {
+// stands tells whether an object is there as a hand says, and whether it is wholly. A
+// container may be there and not have its state yet; nothing else may.
+func stands(ctx context.Context, site content.Source, h *ledger.Hand) (there, whole bool, err error) {
 	item := content.Item{UID: h.Entry.UID, Path: h.Path, Type: h.Entry.Type}
 	payloads, err := reconcile.Payloads(ctx, site, item)
-	if ctx.Err() != nil {
-		return false, ctx.Err()
+	if err != nil {
+		return false, false, ctx.Err()
 	}
+	whole = content.DigestOf(payloads) == h.Entry.Digest
 	isFolder := len(payloads) == 1 && payloads[0].Plugin == content.PluginContent
-	return err == nil && (content.DigestOf(payloads) == h.Entry.Digest || h.Entry.Type == content.TypeFolder && isFolder), nil
+	return whole || h.Entry.Type == content.TypeFolder && isFolder, whole, nil
 }

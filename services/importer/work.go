@@ -188,6 +188,8 @@ func (s *session) call(ctx context.Context, batch []result) {
 		err := s.announce(ctx, number, hands)
 		if err == nil {
 			s.apply(ctx, batch, ops)
+		} else {
+			s.breakOff(err) // nothing more can be written down in this session
 		}
 		for i := range batch {
 			batch[i].err = errors.Join(batch[i].err, err)
