@@ -220,13 +220,16 @@ func TestErrorIsToldAndReplayed(t *testing.T) {
 	w := newWorld(t)
 	target := w.open()
 	o := op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))
+	refused := make(chan struct{})
 	go func() {
+		defer close(refused)
 		for len(w.list(queue.Failed)) == 0 {
 			w.importOnce(queue.Failed)
 			time.Sleep(time.Millisecond)
 		}
 	}()
 	wantCode(t, apply(t, target, o), fault.Refused)
+	<-refused
 	w.importer(queue.Done)
 	w.must(apply(t, target, o))
 	if failed, done := w.list(queue.Failed), w.list(queue.Done); len(failed) != 0 || len(done) != 1 {
