@@ -10,10 +10,10 @@ import (
 	"synchro.example/shared/version"
 )
 
-// Limits of one envelope.
 // MaxBody is how many bytes an encoded envelope may have.
 const MaxBody = 768 << 10
 
+// Limits of one envelope.
 const (
 	maxDepth    = 8
 	maxUID      = 1024
