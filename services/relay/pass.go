@@ -157,5 +157,3 @@ func (r *Relay) announce(out []*nats.Msg) {
 		_ = r.nc.PublishMsg(envelope.Forward(subject.ExportDone(r.from, uid), m.Header, nil))
 	}
 }
-
-// Done is how many changes have been relayed since New.

@@ -350,6 +350,7 @@ func ignoreTimeout(ctx context.Context, err error) error {
 	return err
 }
 
+// Done is how many changes have been relayed since New.
 func (r *Relay) Done() int64 { return r.done.Load() }
 
 func (r *Relay) say() {
