@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
@@ -109,7 +110,7 @@ func (e *Entry) name() string {
 
 // Message makes the message that keeps an entry, with the envelope that failed, if there
 // is one. It takes the place of the object's earlier entry at that site.
-func Message(e *Entry, envelope []byte) (*nats.Msg, error) {
+func Message(e *Entry, failed []byte) (*nats.Msg, error) {
 	kept := *e
 	if len(kept.Reason) > maxReason {
 		kept.Reason = strings.ToValidUTF8(kept.Reason[:maxReason], "") + " …"
@@ -121,8 +122,8 @@ func Message(e *Entry, envelope []byte) (*nats.Msg, error) {
 	m := nats.NewMsg(e.subject())
 	m.Header.Set(nats.MsgIdHdr, nuid.Next())
 	m.Header.Set(subject.HeaderEntry, base64.StdEncoding.EncodeToString(head))
-	if len(envelope) <= maxEnvelope {
-		m.Data = envelope
+	if len(failed) <= maxEnvelope {
+		m.Data = failed
 	}
 	if e.Closed != nil {
 		keep := keepClosed
@@ -142,8 +143,16 @@ func Parse(h nats.Header) (*Entry, error) {
 		return nil, fault.Errorf(fault.Park, fault.Invalid, "header %s: %w", subject.HeaderEntry, err)
 	}
 	e := new(Entry)
-	if err := msgpack.Unmarshal(head, e); err != nil {
+	if err := unmarshal(head, e); err != nil {
 		return nil, fault.Errorf(fault.Park, fault.Invalid, "header %s: %w", subject.HeaderEntry, err)
 	}
 	return e, nil
+}
+
+// unmarshal reads foreign msgpack.
+func unmarshal(from []byte, to any) error {
+	if err := envelope.CheckShape(from); err != nil {
+		return err
+	}
+	return msgpack.Unmarshal(from, to)
 }

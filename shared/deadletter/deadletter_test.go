@@ -1,7 +1,6 @@
 package deadletter_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -152,22 +151,4 @@ func TestNothingHasFailedWhereNothingEverRan(t *testing.T) {
 	if list, err := s.All(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("got %v, %v", list, err)
 	}
-}
-
-func FuzzForeignEntriesAndRequests(f *testing.F) {
-	m, err := deadletter.Message(entry(deadletter.Import, "paris", "news", "a"), nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(m.Header.Get(subject.HeaderEntry), []byte{0x81, 0xa3, 'u', 'i', 'd', 0xdb, 0xff, 0xff, 0xff, 0xff})
-	f.Add("", bytes.Repeat([]byte{0x91}, 1000))
-	f.Fuzz(func(t *testing.T, header string, body []byte) {
-		_, err := deadletter.Parse(nats.Header{subject.HeaderEntry: {header}})
-		if err != nil && fault.Of(err).Code != fault.Invalid {
-			t.Fatal(err)
-		}
-		if _, err := deadletter.ParseRequest(body); err != nil && fault.Of(err).Code != fault.Invalid {
-			t.Fatal(err)
-		}
-	})
 }

@@ -49,7 +49,7 @@ func Ask(e *Entry, r Request) (*nats.Msg, error) {
 // ParseRequest reads what Ask sent.
 func ParseRequest(body []byte) (Request, error) {
 	var r Request
-	if err := msgpack.Unmarshal(body, &r); err != nil {
+	if err := unmarshal(body, &r); err != nil {
 		return r, fault.Errorf(fault.Park, fault.Invalid, "a request of the replay queue: %w", err)
 	}
 	return r, nil

@@ -95,18 +95,19 @@ func checkPayload(id string, p *content.Payload) error {
 	return nil
 }
 
-// checkShape walks over msgpack without building anything: one value, no deeper
-// than maxDepth, no declared length beyond the bytes that are there.
-func checkShape(body []byte) error {
+// CheckShape walks over msgpack without building anything: one value, no deeper
+// than maxDepth, no declared length beyond the bytes that are there. A decoder without it
+// goes as deep as the bytes say.
+func CheckShape(body []byte) error {
 	if len(body) > MaxBody {
-		return invalid("the envelope has %d bytes, the limit is %d", len(body), MaxBody)
+		return invalid("there are %d bytes, the limit is %d", len(body), MaxBody)
 	}
 	rest, ok := skip(body, maxDepth)
 	if !ok {
-		return invalid("the envelope is not whole msgpack of at most %d levels", maxDepth)
+		return invalid("it is no whole msgpack of at most %d levels", maxDepth)
 	}
 	if len(rest) != 0 {
-		return invalid("%d bytes follow the envelope", len(rest))
+		return invalid("%d bytes follow the end", len(rest))
 	}
 	return nil
 }

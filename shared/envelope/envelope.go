@@ -116,7 +116,7 @@ func toWire(p *content.Payload) wirePayload {
 // anything is allocated for it, and the digests of inline bytes are verified.
 // Errors are faults: SchemaUnknown for another schema, Invalid for the rest.
 func Decode(body []byte) (*content.Change, error) {
-	if err := checkShape(body); err != nil {
+	if err := CheckShape(body); err != nil {
 		return nil, err
 	}
 	if err := checkSchema(body); err != nil {

@@ -243,38 +243,3 @@ func TestFailureToReadIsNoRefusal(t *testing.T) {
 		}
 	}
 }
-
-// FuzzCheck holds that what is taken names and calls only what the list has.
-func FuzzCheck(f *testing.F) {
-	for _, name := range []string{"blob.python2.zexp", "blob.python3.zexp", "sets.python2.zexp", "sets.python3.zexp"} {
-		f.Add(goldenFile(f, name))
-	}
-	for _, c := range hostile {
-		if len(c.file) < 4096 {
-			f.Add([]byte(c.file))
-		}
-	}
-	allowed := Default()
-	f.Fuzz(func(t *testing.T, file []byte) {
-		r, err := Check(bytes.NewReader(file), allowed)
-		if err != nil {
-			if _, refused := pickle.AsRefusal(err); !refused {
-				t.Error(err)
-			}
-			return
-		}
-		for n := range r.Names {
-			if !allowed.names[n] {
-				t.Errorf("%s is named", n)
-			}
-		}
-		for n := range r.Calls {
-			if !allowed.calls[n] {
-				t.Errorf("%s is called", n)
-			}
-		}
-		if _, err := Learn(bytes.NewReader(file)); err != nil {
-			t.Errorf("checked, but not learned: %v", err)
-		}
-	})
-}

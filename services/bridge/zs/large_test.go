@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"synchro.example/services/bridge/pickle"
 )
 
 // size is that of the large file; -args -size=2147483647 tries the largest one.
@@ -123,6 +125,27 @@ func TestSmallHostileFileTakesLittleMemory(t *testing.T) {
 				t.Errorf("%d MiB in %v", took/mega, time.Since(start))
 			}
 		})
+	}
+}
+
+// TestAValueThatIsReferredToIsNotMultiplied has a file that would be written anew with
+// thousands of times its size.
+func TestAValueThatIsReferredToIsNotMultiplied(t *testing.T) {
+	const large = 100_000
+	list := func(more int) string {
+		s := "(l(lS'a'\naS'f'\na(dS'file'\nS'" + strings.Repeat("x", large) + "'\nsS'filename'\nS'n'\nsS'mimetype'\nS'm'\nsp1\naa"
+		for n := range more {
+			s += fmt.Sprintf("(lS'a'\naS'f%d'\nag1\naa", n)
+		}
+		return s
+	}
+	c := decode(t, []byte(fss(list(3))), Options{})
+	if n := len(c.Parts[0].Fields); n != 4 {
+		t.Errorf("there are %d fields", n)
+	}
+	_, err := Decode(strings.NewReader(fss(list(20))), Options{})
+	if refusal, ok := pickle.AsRefusal(err); !ok || refusal.Code != pickle.Limit {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -166,19 +166,17 @@ func (m *machine) deletion(c *Change, in *instance, v any) (string, error) {
 func (c *Change) id() string { return c.Path[len(c.Path)-1] }
 
 // fields reads those of the object and of what lies below it, and counts others. Those
-// are not looked at: a bad name in one would spoil every later file of its exporter.
+// are not looked at: a bad name in one would spoil every later file of its exporter. Nor is
+// a value that a later one of the same field takes the place of.
 func (m *machine) fields(c *Change, in *instance, v any) ([]Field, error) {
 	entries, ok := v.(*list)
 	if !ok {
 		return nil, misshapen(in, "data", "is no list")
 	}
-	fields := []Field{}
-	for _, v := range entries.items {
-		entry, ok := v.(*list)
-		if !ok || len(entry.items) != 3 {
-			return nil, misshapen(in, "data", "has an item that is no list of three")
-		}
-		path, err := m.word(in, "the object of a field", entry.items[0])
+	fields, seen := []Field{}, map[[2]string]bool{}
+	room := m.src.Offset() + maxShared
+	for _, v := range slices.Backward(entries.items) {
+		entry, path, err := m.entry(in, v)
 		if err != nil {
 			return nil, err
 		}
@@ -186,41 +184,64 @@ func (m *machine) fields(c *Change, in *instance, v any) ([]Field, error) {
 			c.Leaked++
 			continue
 		}
-		f, err := m.field(in, path, entry)
-		if err != nil {
+		f := Field{Path: path}
+		if f.Name, err = m.word(in, "the name of a field", entry.items[1]); err != nil {
 			return nil, err
+		}
+		key := [2]string{f.Path, f.Name}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if err := m.fill(in, &f, entry); err != nil {
+			return nil, err
+		}
+		if room -= f.File.Size; room < 0 {
+			return nil, pickle.Refuse(pickle.Limit, in.at, "data", "refers to its values so often that they are larger than the file")
 		}
 		fields = append(fields, f)
 	}
+	slices.Reverse(fields)
 	return fields, nil
 }
 
-func (m *machine) field(in *instance, path string, entry *list) (Field, error) {
-	f := Field{Path: path}
+// maxShared is by how much the values of a file may be larger than the file, which they are
+// when it refers to one of them several times.
+const maxShared = 1 << 20
+
+// entry gives an entry of the list, and which object it is about.
+func (m *machine) entry(in *instance, v any) (entry *list, path string, err error) {
+	entry, ok := v.(*list)
+	if !ok || len(entry.items) != 3 {
+		return nil, "", misshapen(in, "data", "has an item that is no list of three")
+	}
+	path, err = m.word(in, "the object of a field", entry.items[0])
+	return entry, path, err
+}
+
+// fill reads the value of a field.
+func (m *machine) fill(in *instance, f *Field, entry *list) error {
 	about, ok := entry.items[2].(*dict)
 	if !ok || len(about.keys) != 3 {
-		return f, misshapen(in, "data", "has an item without the dict of a file")
+		return misshapen(in, "data", "has an item without the dict of a file")
 	}
 	values, err := m.values(in, about, "file", "filename", "mimetype")
 	if err != nil {
-		return f, err
-	}
-	if f.Name, err = m.word(in, "the name of a field", entry.items[1]); err != nil {
-		return f, err
+		return err
 	}
 	if f.File, err = m.value(in, "file", values[0]); err != nil {
-		return f, err
+		return err
 	}
 	if f.Filename, f.Text, err = m.filename(in, values[1]); err != nil {
-		return f, err
+		return err
 	}
 	if f.MIMEType, err = m.word(in, "mimetype", values[2]); err != nil {
-		return f, err
+		return err
 	}
-	if problem := badField(&f); problem != "" {
-		return f, pickle.Refuse(pickle.Name, in.at, "", "%s", problem)
+	if problem := badField(f); problem != "" {
+		return pickle.Refuse(pickle.Name, in.at, "", "%s", problem)
 	}
-	return f, nil
+	return nil
 }
 
 // filename may be anything short: no reader takes it for a path.

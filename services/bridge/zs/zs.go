@@ -48,7 +48,7 @@ type Part struct {
 	Kind Kind
 	// Export is the ZODB export of a ZEXP.
 	Export Value
-	// Fields are those of an FSS. Where a field comes twice, the later one holds.
+	// Fields are those of an FSS, each once: where a file has one twice, the later one holds.
 	Fields []Field
 	// ID is the id that a Delete removes.
 	ID string
