@@ -29,6 +29,7 @@ const subjects = "shared/subject"
 // otherNames lists packages in which such a word means something else, and what.
 var otherNames = map[string]string{
 	"services/bridge/queue": "the classic queue has a folder ERROR",
+	"shared/mirror":         "so has what is shown as one",
 }
 
 // A check gives a sentence for each thing that is wrong.

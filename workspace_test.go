@@ -28,6 +28,7 @@ var good = map[string]string{
 	"services/bridge/go.mod": "module synchro.example/services/bridge\ngo 1.26.0\n" +
 		"require synchro.example/shared v0.0.0\nreplace synchro.example/shared => ../../shared\n",
 	"services/bridge/queue/queue.go": "// Package queue is a queue.\npackage queue\nconst failed = \"ERROR\"\n",
+	"shared/mirror/shown.go":         "// Package mirror is a mirror.\npackage mirror\nconst failed = \"ERROR\"\n",
 	"shared/subject/subject.go":      "// Package subject names.\npackage subject\nconst Stream = \"EXPORT_\"\n",
 	"shared/subject/subject_test.go": "package subject\nvar _ = \"synchro.EXPORT.x\"\n",
 	"tools/go.mod":                   "module synchro.example/tools\ngo 1.26.0\nrequire x.example/dep v1.1.0\n",

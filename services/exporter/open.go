@@ -7,6 +7,7 @@ import (
 	"synchro.example/shared/driver"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/mirror"
 	"synchro.example/shared/service"
 )
 
@@ -39,5 +40,5 @@ func Parts(ctx context.Context, env *service.Env, site string) ([]lifecycle.Part
 	if err != nil {
 		return nil, err
 	}
-	return []lifecycle.Part{{Name: "exporter " + site, Run: e.Run}}, nil
+	return append(mirror.Parts(env, site, mirror.Export), lifecycle.Part{Name: "exporter " + site, Run: e.Run}), nil
 }

@@ -9,6 +9,7 @@ import (
 	"synchro.example/shared/driver"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/mirror"
 	"synchro.example/shared/service"
 )
 
@@ -62,5 +63,5 @@ func Parts(ctx context.Context, env *service.Env, site string) ([]lifecycle.Part
 	if err != nil {
 		return nil, err
 	}
-	return []lifecycle.Part{{Name: "importer " + site, Run: i.Run}}, nil
+	return append(mirror.Parts(env, site, mirror.Import), lifecycle.Part{Name: "importer " + site, Run: i.Run}), nil
 }

@@ -27,10 +27,12 @@ func (c *Config) resolve(dir string) {
 		if s.Queue != nil {
 			paths = append(paths, &s.Queue.Path)
 		}
-		if s.ZEXPAllow != "" && !filepath.IsAbs(s.ZEXPAllow) {
-			s.ZEXPAllow = filepath.Join(dir, s.ZEXPAllow)
-			c.Sites[name] = s
+		for _, p := range []*string{&s.ZEXPAllow, &s.Mirror} {
+			if *p != "" && !filepath.IsAbs(*p) {
+				*p = filepath.Join(dir, *p)
+			}
 		}
+		c.Sites[name] = s
 		if s.Folder != nil {
 			paths = append(paths, &s.Folder.Path, &s.Folder.Staging, &s.Folder.Writes)
 		}
@@ -237,6 +239,9 @@ func (p *parser) checkFolders(c *Config) {
 		}
 		if q := c.Sites[name].Queue; q != nil && q.Path != "" {
 			places = append(places, place{"sites." + name + ".queue.path", "site " + name, real(q.Path)})
+		}
+		if m := c.Sites[name].Mirror; m != "" {
+			places = append(places, place{"sites." + name + ".mirror", "the mirror of site " + name, real(m)})
 		}
 	}
 	for i, a := range places {

@@ -66,6 +66,9 @@ type Site struct {
 	// ZEXPAllow is the file of globals that exports may name; a built-in list when empty.
 	ZEXPAllow string `yaml:"zexp_allow"`
 
+	// Mirror is a folder in which the site's state is shown as a classic queue.
+	Mirror string `yaml:"mirror"`
+
 	// Workers is how many calls of the driver may run at the same time.
 	Workers int `yaml:"workers"`
 	// Window is how many changes the importer holds at most.

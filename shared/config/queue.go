@@ -39,6 +39,9 @@ func (p *parser) checkQueue(key string, s Site) {
 	if s.Queue.Path == "" {
 		p.add(key+".queue.path", "is missing")
 	}
+	if s.Mirror != "" {
+		p.add(key+".mirror", "has no meaning here; the site is a classic queue itself")
+	}
 	for _, plugin := range s.Accept {
 		if !slices.Contains(classicPlugins, plugin) {
 			p.add(key+".accept", "names %q; a queue takes %s", plugin, strings.Join(classicPlugins, ", "))

@@ -19,6 +19,9 @@ const (
 	Exporter = "exporter"
 	Relay    = "relay"
 	Importer = "importer"
+	// The mirrors of a site's two sides.
+	MirrorExport = "mirror-export"
+	MirrorImport = "mirror-import"
 )
 
 // States of a service.

@@ -94,6 +94,9 @@ func ImportToProcessAll(channel string) string { return importToProcess + channe
 // ImportProcessing tells, live and unkept, that a site has begun to apply a change.
 func ImportProcessing(site, uid string) string { return importProcess + site + "." + Token(uid) }
 
+// ImportProcessingAll matches all that a site begins to apply.
+func ImportProcessingAll(site string) string { return importProcess + site + "." + all }
+
 // ImportDone keeps what a site has of an object, in LedgerStream.
 func ImportDone(site, uid string) string { return importDone + site + "." + Token(uid) }
 
@@ -118,6 +121,10 @@ func ImportHand(site string, call int) string { return importHand + site + "." +
 
 // ImportHandAll matches everything that a site has in hand.
 func ImportHandAll(site string) string { return importHand + site + "." + all }
+
+// Of gives the subject of one object, by its token, among those that a subject of many
+// matches.
+func Of(many, token string) string { return strings.TrimSuffix(many, all) + token }
 
 // IsAside tells whether a message of a log or ledger is a lease, or what is in hand, and no
 // line of it.

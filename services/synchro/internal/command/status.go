@@ -14,6 +14,7 @@ import (
 
 	"synchro.example/shared/control"
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/mirror"
 	"synchro.example/shared/status"
 	"synchro.example/shared/subject"
 )
@@ -28,6 +29,8 @@ type siteStatus struct {
 	LagSeconds float64 `json:"lag_seconds"`
 	Errors     int     `json:"errors"`
 	Drift      int     `json:"drift"`
+	// Mirror says why the site's mirror is not kept.
+	Mirror string `json:"mirror,omitempty"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -182,6 +185,28 @@ func (s *siteStatus) ask(ctx context.Context, conn *connection, role string) err
 		s.Pending += r.Pending
 	}
 	s.Drift += r.Drift
+	return s.askMirror(ctx, conn, role)
+}
+
+// askMirror asks for the mirror of the side that a role serves. One that nobody keeps is
+// told only when its service runs: else that is reason enough.
+func (s *siteStatus) askMirror(ctx context.Context, conn *connection, role string) error {
+	if conn.Config.Sites[s.Name].Mirror == "" || s.State == status.Stopped {
+		return nil
+	}
+	side := mirror.Import
+	if role == status.Exporter {
+		side = mirror.Export
+	}
+	r, err := status.Ask(ctx, conn.NC, side.Role(), s.Name)
+	switch {
+	case err != nil:
+		return err
+	case r.State == status.Paused:
+		s.Mirror = r.Reason
+	case r.State == status.Stopped:
+		s.Mirror = "the process that serves the site does not keep it; start that again with this configuration"
+	}
 	return nil
 }
 
@@ -249,6 +274,9 @@ func (a *app) printStatus(sites []siteStatus) error {
 	for _, s := range sites {
 		if s.Reason != "" {
 			fmt.Fprintf(a.out, "%s: %s\n", s.Name, s.Reason)
+		}
+		if s.Mirror != "" {
+			fmt.Fprintf(a.out, "%s: its mirror is not kept: %s\n", s.Name, s.Mirror)
 		}
 		if s.Drift > 0 {
 			fmt.Fprintf(a.out, "%s: somebody else has changed %d objects there; `synchro verify --site %s` lists them.\n", s.Name, s.Drift, s.Name)

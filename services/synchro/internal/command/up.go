@@ -21,6 +21,7 @@ import (
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
+	"synchro.example/shared/mirror"
 	"synchro.example/shared/service"
 )
 
@@ -123,6 +124,9 @@ func tellFor(site string, tell landed) func(string, *content.Change) {
 // run runs all services until ctx ends or one of them cannot go on.
 func (f *fleet) run(ctx context.Context) error {
 	parts := []lifecycle.Part{collect.Part(f.env.JS, f.env.Log)}
+	for site := range f.env.Config.Sites {
+		parts = append(parts, mirror.Parts(f.env, site, mirror.Export, mirror.Import)...)
+	}
 	for site, e := range f.exporters {
 		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: e.Run})
 	}
@@ -157,6 +161,7 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 	imported, importing := stage(f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
 	<-imported
 	err := errors.Join(exporting(), sending(), relaying(), importing())
+	f.mirror(ctx)
 	if err != nil && !isHeld(err) {
 		return err
 	}
@@ -164,6 +169,17 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 		a.report(err)
 	}
 	return errors.Join(a.summary(ctx, f), leftOver(err))
+}
+
+// mirror shows on disk what has become of the sites. That it cannot is no reason to fail.
+func (f *fleet) mirror(ctx context.Context) {
+	for site := range f.env.Config.Sites {
+		for _, m := range mirror.Of(f.env, site, mirror.Export, mirror.Import) {
+			if err := m.Settle(ctx); err != nil {
+				f.env.Log.Warn("the mirror of a site could not be written", "site", site, "error", err)
+			}
+		}
+	}
 }
 
 // both is closed when two others are.
