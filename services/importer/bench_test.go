@@ -1,12 +1,48 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
 )
+
+// BenchmarkPoison fills a site of 6,110 objects, of which one in a thousand is refused, and
+// measures until all that does not depend on those is there. Before each such run comes one
+// in which nothing is refused:
+//
+//	go test -run '^$' -bench Poison -benchtime 10x ./services/importer
+//
+// One of those that are refused is a folder: the sixty pages below it are held.
+func BenchmarkPoison(b *testing.B) {
+	var clean, poisoned time.Duration
+	for b.Loop() {
+		clean += timeToFill(b, 0)
+		poisoned += timeToFill(b, 60,
+			"section-0/folder-7", "section-1/folder-3/page-0", "section-3/folder-9/page-59",
+			"section-5/folder-0/page-7", "section-7/folder-5/page-30", "section-9/folder-9/page-12")
+	}
+	b.ReportMetric(clean.Seconds()/float64(b.N), "s/clean")
+	b.ReportMetric(poisoned.Seconds()/float64(b.N), "s/poisoned")
+}
+
+// timeToFill imports into a site that refuses some paths, and with them holds others.
+func timeToFill(b *testing.B, held int, refused ...string) time.Duration {
+	b.Helper()
+	w := newWorld(b)
+	w.poison(fault.New(fault.Park, fault.Invalid, errors.New("poison")), refused...)
+	w.site.Delay, w.site.OnApplied = time.Millisecond, nil
+	want := int64(w.publishTree() - held - len(refused))
+	start := time.Now()
+	stop := w.start(w.importer())
+	w.eventually("all that can arrive", func() bool { return w.site.Effects() == want })
+	took := time.Since(start)
+	stop()
+	return took
+}
 
 // BenchmarkWorkers imports a tree of sections, folders and pages into a site that takes
 // 10 ms for each object:
