@@ -33,6 +33,7 @@ func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sen
 	return sender.New(ctx, sender.Options{
 		Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed, NC: env.NC, JS: env.JS, Log: env.Log, Control: env.Control,
 		Look: time.Duration(s.Queue.Rescan), Keep: time.Duration(s.Queue.Keep), Tombstones: time.Duration(env.Config.Tombstones),
+		Host: service.Host(), Software: service.Software(),
 	})
 }
 

@@ -136,14 +136,13 @@ func (f *failures) request(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// discardOnTheWay gives up what failed on the way into a channel. The relay, which keeps
-// those failures, does not tell one again that was given up.
+// discardOnTheWay gives up what failed on the way into a channel.
 func (f *failures) discardOnTheWay(ctx context.Context, r deadletter.Request) error {
-	e, err := deadletter.New(f.JS).OnTheWay(ctx, f.Site, r.Channel, r.UID)
-	if e == nil || e.Closed != nil || e.Version > r.Version || err != nil {
+	e, err := deadletter.New(f.JS).GiveUp(ctx, f.Site, r)
+	if e == nil || err != nil {
 		return err
 	}
-	return f.keep(ctx, e.Close(deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}))
+	return f.keep(ctx, e)
 }
 
 // account compares what fails now with what failed before.

@@ -122,6 +122,17 @@ func (s *Store) OnTheWay(ctx context.Context, site, channel, uid string) (*Entry
 	return s.at(ctx, e.subject())
 }
 
+// GiveUp gives a failure on the way into a channel as it is settled when somebody gives it
+// up, nil when there is nothing to settle. The relay, which keeps those failures, does not
+// tell one again that was given up.
+func (s *Store) GiveUp(ctx context.Context, site string, r Request) (*Entry, error) {
+	e, err := s.OnTheWay(ctx, site, r.Channel, r.UID)
+	if e == nil || e.Closed != nil || e.Version > r.Version || err != nil {
+		return nil, err
+	}
+	return e.Close(Closing{As: Discarded, By: r.By, Why: r.Why}), nil
+}
+
 func (s *Store) at(ctx context.Context, subj string) (*Entry, error) {
 	m, err := changelog.Newest(ctx, s.js, subject.ErrorStream, subj)
 	if m == nil || err != nil {

@@ -3,7 +3,6 @@ package sender
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -39,8 +38,9 @@ const (
 // work is a queue that this process sends from.
 type work struct {
 	*Sender
-	queue *queue.Queue
-	inv   *inventory
+	queue    *queue.Queue
+	inv      *inventory
+	failures *failures
 	// seen is when files of others were first seen, by their path in the queue.
 	seen    map[string]time.Time
 	waiting map[string]time.Time // the same for what is not taken from TO_PROCESS
@@ -54,6 +54,7 @@ type work struct {
 type claimed struct {
 	file string // as it is called there
 	name queue.Name
+	path string // of its object, as far as it could be read
 	msgs []*nats.Msg
 	puts []blob.Result
 }
@@ -63,7 +64,11 @@ func (s *Sender) open(ctx context.Context, q *queue.Queue) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{Sender: s, queue: q, inv: inv, seen: map[string]time.Time{}, waiting: map[string]time.Time{}, told: map[string]bool{}, ours: map[string]bool{}}, nil
+	failures, err := s.openFailures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &work{Sender: s, queue: q, inv: inv, failures: failures, seen: map[string]time.Time{}, waiting: map[string]time.Time{}, told: map[string]bool{}, ours: map[string]bool{}}, nil
 }
 
 // rounds looks into the queue again and again.
@@ -92,11 +97,14 @@ func (w *work) rounds(soft, hard context.Context, progress func()) error {
 
 // round takes the oldest files, as many as are published together, and sends them.
 func (w *work) round(ctx context.Context) (sent int, err error) {
+	if err := errors.Join(w.requests(ctx), w.account(ctx)); err != nil {
+		return 0, err
+	}
 	taken, left, err := w.take(time.Now())
 	if err != nil {
 		return 0, fault.OfSite(fault.Retry, fault.SourceMissing, err)
 	}
-	w.tell(status.Report{State: status.Running, Pending: left, Oldest: oldest(taken), Failed: w.failed()})
+	w.tell(status.Report{State: status.Running, Pending: left, Oldest: oldest(taken), Failed: w.failures.codes()})
 	var batch []*claimed
 	for bytes := 0; len(taken) > len(batch) && bytes < batchBytes; {
 		c := taken[len(batch)]
@@ -111,7 +119,7 @@ func (w *work) round(ctx context.Context) (sent int, err error) {
 	if err := w.publish(ctx, batch); err != nil {
 		return 0, err
 	}
-	w.tell(status.Report{State: status.Running, Pending: left - len(batch), Failed: w.failed()})
+	w.tell(status.Report{State: status.Running, Pending: left - len(batch), Failed: w.failures.codes()})
 	return len(batch), w.sweep(time.Now())
 }
 
@@ -120,7 +128,7 @@ func (w *work) setAside(ctx context.Context, batch []*claimed, c *claimed, cause
 	if err := w.publish(ctx, batch); err != nil {
 		return err
 	}
-	if err := w.judge(c, cause); err != nil || len(c.msgs) == 0 {
+	if err := w.judge(ctx, c, cause); err != nil || len(c.msgs) == 0 {
 		return err
 	}
 	inv, err := w.load(ctx) // the one here has what the file said
@@ -200,7 +208,7 @@ func (w *work) quiet(now time.Time) bool {
 }
 
 // judge decides about a file that could not be read: one that is no change goes to ERROR.
-func (w *work) judge(c *claimed, cause error) error {
+func (w *work) judge(ctx context.Context, c *claimed, cause error) error {
 	if errors.Is(cause, fs.ErrNotExist) {
 		return nil // a classic sender has taken it
 	}
@@ -211,24 +219,15 @@ func (w *work) judge(c *claimed, cause error) error {
 	if err := w.explain(c, f); err != nil {
 		return err
 	}
+	if err := w.failures.tell(ctx, c.name.String(), c.path, 0, f); err != nil {
+		return err
+	}
 	w.log.Error("a file of the queue is refused", "file", c.file, "code", f.Code, "error", f)
 	err := w.queue.Rename(queue.Export, c.file, queue.Processing, c.name.String(), queue.Failed)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
-}
-
-// explain writes the reason of a refusal beside the queue: a foreign name in it would
-// end a classic run.
-func (w *work) explain(c *claimed, f *fault.Error) error {
-	dir := filepath.Join(filepath.Clean(w.Path)+".synchro", "refused")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("%s\ncode: %s\nwhen: %s\n\n%s\nTo send the file again, move it from EXPORT/ERROR to EXPORT/TO_PROCESS.\n",
-		f.Error(), f.Code, time.Now().UTC().Format(time.RFC3339), fault.Advice(f.Code))
-	return os.WriteFile(filepath.Join(dir, c.name.String()+".txt"), []byte(text), 0o644)
 }
 
 // publish stores a batch, and moves its files to DONE when the broker has it.
@@ -258,15 +257,6 @@ func (w *work) publish(ctx context.Context, batch []*claimed) error {
 		return nil
 	}
 	return w.queue.Sync(queue.Export, queue.Done)
-}
-
-// failed counts what is in ERROR.
-func (w *work) failed() map[string]int {
-	found, err := w.queue.List(queue.Export, queue.Failed)
-	if err != nil || len(found.Names) == 0 {
-		return nil
-	}
-	return map[string]int{string(fault.Invalid): len(found.Names)}
 }
 
 // tellOdd tells, once of each, of files that are not taken.
@@ -303,7 +293,7 @@ func (w *work) sweep(now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return w.sweepBeside(now)
 }
 
 // read finds out what a file says, and what that changes in the log.
@@ -316,5 +306,6 @@ func (w *work) read(ctx context.Context, c *claimed) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	c.path = strings.Join(change.Path, "/")
 	return errors.Join(w.interpret(ctx, c, change), change.Close())
 }

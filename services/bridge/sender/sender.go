@@ -55,6 +55,8 @@ type Options struct {
 	Keep time.Duration
 	// Tombstones is how long the log remembers removals, 30 days when zero.
 	Tombstones time.Duration
+	// Host and Software say who writes a failure down.
+	Host, Software string
 	// Patience is how long Settle waits for another sender of the site to end, 15 s when zero.
 	Patience time.Duration
 }
@@ -87,7 +89,7 @@ func New(ctx context.Context, o Options) (*Sender, error) {
 }
 
 func (s *Sender) ensure(ctx context.Context) error {
-	return stream.Ensure(ctx, s.JS, stream.Export(s.Site), stream.Blobs())
+	return stream.Ensure(ctx, s.JS, stream.Export(s.Site), stream.Blobs(), stream.Errors(), stream.Replay())
 }
 
 // Run sends until soft ends; what is being published then is finished unless hard ends as

@@ -31,12 +31,13 @@ type world struct {
 	js   jetstream.JetStream
 	path string
 	time int64
+	keep time.Duration // of what is in DONE
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	nc := brokertest.Conn(t)
-	w := &world{t, nc, brokertest.JetStream(t, nc), filepath.Join(t.TempDir(), "queue"), 1_700_000_000}
+	w := &world{t, nc, brokertest.JetStream(t, nc), filepath.Join(t.TempDir(), "queue"), 1_700_000_000, 0}
 	w.must(queue.Create(w.path))
 	return w
 }
@@ -53,6 +54,7 @@ func (w *world) settle() {
 	told, err := control.Follow(w.t.Context(), w.js)
 	w.must(err)
 	s, err := New(w.t.Context(), Options{
+		Keep: w.keep, Host: "here", Software: "test",
 		Site: "old", Path: w.path, Accept: []string{content.PluginFSS, content.PluginDelete}, NC: w.nc, JS: w.js,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Control: told,
 	})
