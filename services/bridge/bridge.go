@@ -5,6 +5,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 
 // OpenSender makes the sender of a configured queue.
 func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sender, error) {
-	s, err := check(env, site)
+	s, err := check(env.Config, site)
 	if err != nil {
 		return nil, err
 	}
@@ -39,20 +40,34 @@ func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sen
 
 // Receiver gives a way to open the IMPORT side of a configured queue.
 func Receiver(env *service.Env, site string) (open func() (*receiver.Target, error), err error) {
-	s, err := check(env, site)
+	o, err := receiverOptions(env.Config, site, env.Log)
 	if err != nil {
 		return nil, err
+	}
+	return func() (*receiver.Target, error) { return receiver.Open(o) }, nil
+}
+
+// Forwarder opens the IMPORT side of a configured queue for the files of another queue. It
+// may do that beside a bridge.
+func Forwarder(c *config.Config, site string, log *slog.Logger) (*receiver.Target, error) {
+	o, err := receiverOptions(c, site, log)
+	if err != nil {
+		return nil, err
+	}
+	o.Staging = "forwarding"
+	return receiver.Open(o)
+}
+
+func receiverOptions(c *config.Config, site string, log *slog.Logger) (receiver.Options, error) {
+	s, err := check(c, site)
+	if err != nil {
+		return receiver.Options{}, err
 	}
 	allowed, err := list(site, s, zexp.Default())
-	if err != nil {
-		return nil, err
-	}
-	return func() (*receiver.Target, error) {
-		return receiver.Open(receiver.Options{
-			Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed,
-			Keep: time.Duration(s.Queue.Keep), Look: time.Duration(s.Queue.Rescan), Log: env.Log.With("site", site),
-		})
-	}, nil
+	return receiver.Options{
+		Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed,
+		Keep: time.Duration(s.Queue.Keep), Look: time.Duration(s.Queue.Rescan), Log: log.With("site", site),
+	}, err
 }
 
 func misconfigured(format string, args ...any) error {
@@ -61,10 +76,10 @@ func misconfigured(format string, args ...any) error {
 
 // check finds what is wrong with a queue as it is configured: at the start a missing one is
 // a mistake, later it is an outage.
-func check(env *service.Env, site string) (config.Site, error) {
-	s, ok := env.Config.Sites[site]
+func check(c *config.Config, site string) (config.Site, error) {
+	s, ok := c.Sites[site]
 	if !ok || s.Queue == nil {
-		return s, misconfigured("%s: there is no site %q with a queue", env.Config.File, site)
+		return s, misconfigured("%s: there is no site %q with a queue", c.File, site)
 	}
 	if err := queue.Valid(s.Queue.Path); err != nil {
 		return s, misconfigured("sites.%s.queue.path: %w; `synchro queue create -d %s` makes one", site, err, s.Queue.Path)

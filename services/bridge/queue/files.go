@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Where tells in which folder of a side a file lies, false when in none of them. It looks
@@ -35,6 +36,33 @@ func (q *Queue) Move(side Side, name string, from State, to State) error {
 func (q *Queue) Rename(side Side, old string, from State, name string, to State) error {
 	if err := q.root.Rename(path.Join(Folder(side, from), old), path.Join(Folder(side, to), name)); err != nil {
 		return fmt.Errorf("move a file of the queue: %w", err)
+	}
+	return nil
+}
+
+// Stamp notes on a file that it came into its folder now: a rename leaves its time as it is.
+func (q *Queue) Stamp(side Side, state State, name string) error {
+	now := time.Now()
+	return q.root.Chtimes(path.Join(Folder(side, state), name), now, now)
+}
+
+// Expire removes the files of a folder that were made and came there before a time.
+func (q *Queue) Expire(side Side, state State, before time.Time) error {
+	found, err := q.List(side, state)
+	if err != nil {
+		return err
+	}
+	for _, name := range found.Names {
+		if name.Time.After(before) {
+			break
+		}
+		info, err := q.root.Lstat(path.Join(Folder(side, state), name.String()))
+		if err != nil || info.ModTime().After(before) {
+			continue
+		}
+		if err := q.Remove(side, state, name.String()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -57,19 +58,49 @@ func (t *Target) handOver(ctx context.Context, op *content.Op, n int, c *zs.Chan
 	return t.follow(ctx, key, written)
 }
 
-// write makes a file beside the queue, notes its name and renames it in.
-func (t *Target) write(key string, as *note, c *zs.Change) (string, error) {
-	staged, err := t.stage(c)
-	if err != nil {
-		return "", err
+// Forward puts a file of another queue into this one, written anew, and does not wait for
+// the classic importer. It is refused as a change of the broker is.
+func (t *Target) Forward(_ context.Context, c *zs.Change) error {
+	at := strings.Join(c.Path, "/")
+	for _, p := range c.Parts {
+		if err := t.takes(string(p.Kind)); err != nil {
+			return err
+		}
+		if p.Kind == zs.ZEXP {
+			if err := t.check(p.Export, at); err != nil {
+				return err
+			}
+		}
 	}
-	uid := c.UID
-	name, err := t.nextName(uid)
+	staged, name, err := t.named(c)
 	if err != nil {
+		return err
+	}
+	if err := t.queue.Place(staged, t.Path, queue.Import, name); err != nil {
+		return placeFault(err)
+	}
+	return nil
+}
+
+// named makes a file beside the queue, and a name for it.
+func (t *Target) named(c *zs.Change) (staged string, name queue.Name, err error) {
+	if staged, err = t.stage(c); err != nil {
+		return "", name, err
+	}
+	if name, err = t.nextName(c.UID); err != nil {
 		name, err = t.nextName("") // the file itself says which object it is about
 	}
 	if err != nil {
-		return "", fault.New(fault.Park, fault.NameRefused, err)
+		return "", name, fault.New(fault.Park, fault.NameRefused, err)
+	}
+	return staged, name, nil
+}
+
+// write makes a file beside the queue, notes its name and renames it in.
+func (t *Target) write(key string, as *note, c *zs.Change) (string, error) {
+	staged, name, err := t.named(c)
+	if err != nil {
+		return "", err
 	}
 	as.Name = name.String()
 	if err := t.notes.write(key, *as); err != nil {

@@ -36,18 +36,9 @@ func (t *Target) sweep(now time.Time) error {
 	if t.Keep <= 0 {
 		return nil
 	}
-	found, err := t.queue.List(queue.Import, queue.Done)
-	if err != nil {
-		return err
-	}
 	end := now.Add(-t.Keep)
-	for _, name := range found.Names {
-		if name.Time.After(end) {
-			break
-		}
-		if err := t.queue.Remove(queue.Import, queue.Done, name.String()); err != nil {
-			return err
-		}
+	if err := t.queue.Expire(queue.Import, queue.Done, end); err != nil {
+		return err
 	}
 	return t.notes.forget(end, func(name string) bool {
 		_, there, err := t.queue.Where(queue.Import, name)

@@ -8,6 +8,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type Options struct {
 	Site string
 	// Path is the queue's folder. What is not in it yet lies in Path.synchro.
 	Path string
+	// Staging is the folder in there for files that are being written, "staging" when it is
+	// not named. Each process needs one of its own.
+	Staging string
 	// Accept names the plugins whose payloads are taken.
 	Accept []string
 	// Allowed are the globals that exports may name.
@@ -81,7 +85,7 @@ func missing(err error) error { return fault.OfSite(fault.Retry, fault.TargetMis
 
 func (t *Target) prepare() error {
 	beside := filepath.Clean(t.Path) + ".synchro"
-	t.staging = filepath.Join(beside, "staging")
+	t.staging = filepath.Join(beside, cmp.Or(t.Staging, "staging"))
 	if err := os.RemoveAll(t.staging); err != nil { // of an earlier run
 		return diskFault(err)
 	}

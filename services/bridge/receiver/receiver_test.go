@@ -293,6 +293,26 @@ func TestChangeWithoutClassicFormIsParked(t *testing.T) {
 	}
 }
 
+func TestFilesOfAnotherQueueAreHeldAgainstTheSite(t *testing.T) {
+	w := newWorld(t)
+	target := w.open(func(o *Options) { o.Accept = append(o.Accept, content.PluginZEXP) })
+	export := func(body []byte) *zs.Change {
+		return &zs.Change{Path: []string{"d", "a"}, UID: "u1", Parts: []zs.Part{{Kind: zs.ZEXP, Export: zs.Bytes(body)}}}
+	}
+	wantCode(t, target.Forward(t.Context(), export([]byte("ZEXP no export"))), fault.Invalid)
+	wantCode(t, w.open().Forward(t.Context(), export(nil)), fault.Unsupported)
+	if all := w.list(queue.ToProcess); len(all) != 0 {
+		t.Fatalf("the queue has %q", all)
+	}
+	good, err := os.ReadFile("../zexp/testdata/golden/content.python2.zexp")
+	w.must(err)
+	w.must(target.Forward(t.Context(), export(good)))
+	c := w.read(queue.ToProcess)
+	if !slices.Equal(c.Path, []string{"d", "a"}) || c.UID != "u1" || c.Part(zs.ZEXP).Export.Size != int64(len(good)) {
+		t.Errorf("the file says %+v", c)
+	}
+}
+
 func TestTimesRiseAboveWhatIsThere(t *testing.T) {
 	w := newWorld(t)
 	ahead, err := queue.NewName("x", time.Now().Add(time.Hour), 1)
@@ -313,13 +333,17 @@ func TestTimesRiseAboveWhatIsThere(t *testing.T) {
 func TestDoneIsSweptAfterItsTime(t *testing.T) {
 	w := newWorld(t)
 	target := w.open()
-	for _, age := range []time.Duration{2 * time.Hour, time.Minute} {
-		name, err := queue.NewName("x", time.Now().Add(-age), 1)
+	for n, age := range []struct{ made, came time.Duration }{
+		{2 * time.Hour, 2 * time.Hour}, {2 * time.Hour, time.Minute}, {time.Minute, time.Minute},
+	} {
+		name, err := queue.NewName("x", time.Now().Add(-age.made), n)
 		w.must(err)
-		w.must(os.WriteFile(filepath.Join(w.path, "IMPORT/DONE", name.String()), nil, 0o600))
+		file := filepath.Join(w.path, "IMPORT/DONE", name.String())
+		w.must(os.WriteFile(file, nil, 0o600))
+		w.must(os.Chtimes(file, time.Time{}, time.Now().Add(-age.came)))
 	}
 	w.must(target.sweep(time.Now()))
-	if left := w.list(queue.Done); len(left) != 1 {
+	if left := w.list(queue.Done); len(left) != 2 {
 		t.Errorf("DONE has %q", left)
 	}
 }

@@ -2,7 +2,6 @@ package sender
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,32 +12,20 @@ import (
 	"synchro.example/shared/fault"
 )
 
-// Folders beside the queue, for what is not of the classic tool's making: a foreign name in
-// the queue would end a classic run.
-const (
-	reasons   = "refused"   // why files are in ERROR
-	discarded = "discarded" // files that somebody gave up
-)
+// discarded is the folder for files that somebody gave up. It lies beside the queue, as all
+// that is not of the classic tool's making: a foreign name in the queue would end a classic
+// run.
+const discarded = "discarded"
 
 func (w *work) beside(folder string) string {
 	return filepath.Join(filepath.Clean(w.Path)+".synchro", folder)
 }
 
 func (w *work) reasonFile(name queue.Name) string {
-	return filepath.Join(w.beside(reasons), name.String()+".txt")
+	return filepath.Join(queue.Refused(w.Path), name.String()+".txt")
 }
 
-// explain writes down why a file is refused.
-func (w *work) explain(c *claimed, f *fault.Error) error {
-	if err := os.MkdirAll(w.beside(reasons), 0o755); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("%s\ncode: %s\nwhen: %s\n\n%s\nTo send the file again, `synchro replay`, or move it from EXPORT/ERROR to EXPORT/TO_PROCESS.\n",
-		f.Error(), f.Code, time.Now().UTC().Format(time.RFC3339), fault.Advice(f.Code))
-	return os.WriteFile(w.reasonFile(c.name), []byte(text), 0o644)
-}
-
-// explained reads what explain wrote, as far as it is there.
+// explained reads what queue.Explain wrote, as far as it is there.
 func (w *work) explained(name queue.Name) *fault.Error {
 	raw, err := os.ReadFile(w.reasonFile(name))
 	reason, rest, ok := strings.Cut(string(raw), "\ncode: ")

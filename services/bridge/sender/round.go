@@ -216,7 +216,7 @@ func (w *work) judge(ctx context.Context, c *claimed, cause error) error {
 	if f.WholeSite || f.Class != fault.Park {
 		return cause
 	}
-	if err := w.explain(c, f); err != nil {
+	if err := queue.Explain(w.Path, queue.Export, c.name, f); err != nil {
 		return err
 	}
 	if err := w.failures.tell(ctx, c.name.String(), c.path, 0, f); err != nil {
@@ -249,6 +249,9 @@ func (w *work) publish(ctx context.Context, batch []*claimed) error {
 		}
 		w.done.Add(1)
 		err := w.queue.Rename(queue.Export, c.file, queue.Processing, c.name.String(), queue.Done)
+		if err == nil {
+			err = w.queue.Stamp(queue.Export, queue.Done, c.name.String())
+		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a classic sender has taken it too
 			return err
 		}
@@ -281,17 +284,8 @@ func (w *work) sweep(now time.Time) error {
 		return nil
 	}
 	w.swept = now
-	found, err := w.queue.List(queue.Export, queue.Done)
-	if err != nil {
+	if err := w.queue.Expire(queue.Export, queue.Done, now.Add(-w.Keep)); err != nil {
 		return err
-	}
-	for _, name := range found.Names {
-		if now.Sub(name.Time) < w.Keep {
-			break
-		}
-		if err := w.queue.Remove(queue.Export, queue.Done, name.String()); err != nil {
-			return err
-		}
 	}
 	return w.sweepBeside(now)
 }

@@ -170,6 +170,14 @@ func wait(ctx context.Context, d time.Duration) {
 // Done is how many files have been sent since New.
 func (s *Sender) Done() int64 { return s.done.Load() }
 
+// Refused is how many files were in ERROR at the last look.
+func (s *Sender) Refused() (n int) {
+	for _, count := range s.report.Load().Failed {
+		n += count
+	}
+	return n
+}
+
 func (s *Sender) standBy(h lease.Holder) {
 	s.log.Info("another bridge of the site is at work, this one stands by", "holder", h)
 	s.tell(status.Report{State: status.StandBy, Reason: "the work is done by " + h.String()})

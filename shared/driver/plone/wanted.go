@@ -29,12 +29,13 @@ func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 	if len(op.Change.Payloads) == 0 && op.Change.Object.Type != content.TypeFile {
 		return bareContainer(op), nil
 	}
-	p := op.Change.Payload(content.PluginContent)
-	if p == nil {
-		return nil, fault.Errorf(fault.Park, fault.Invalid, "place %q: the change has no content payload", op.To)
-	}
+	// A file of a classic queue comes without the state that one of a folder has.
 	if typ := op.Change.Object.Type; typ == content.TypeFile || typ == content.TypeFolder {
 		return fromTree(op, w)
+	}
+	p := op.Change.Payload(content.PluginContent)
+	if p == nil {
+		return nil, fault.Errorf(fault.Park, fault.Unsupported, "place %q: the change has no content payload, without which a Plone site cannot hold a %q", op.To, op.Change.Object.Type)
 	}
 	body, err := contentOf(ctx, op, p)
 	if err != nil {

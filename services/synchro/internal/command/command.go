@@ -98,7 +98,7 @@ func usage(c *cobra.Command, text string) error {
 }
 
 func (a *app) report(err error) {
-	if errors.Is(err, service.ErrLeftOver) {
+	if _, files := errors.AsType[*filesLeft](err); errors.Is(err, service.ErrLeftOver) && !files {
 		fmt.Fprintln(a.err, "synchro: done, but items are in ERROR; `synchro errors` lists them")
 		return
 	}

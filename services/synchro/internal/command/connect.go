@@ -39,12 +39,17 @@ func host(ctx context.Context, c *config.Config, log *slog.Logger) (*connection,
 // reach connects to the broker. Where it is the embedded one and nobody runs it,
 // it is opened here for as long as it is needed.
 func reach(ctx context.Context, c *config.Config, log *slog.Logger) (*connection, error) {
+	return open(ctx, c, false, log)
+}
+
+// open is reach; begin lets it be the first thing that is ever done with the broker.
+func open(ctx context.Context, c *config.Config, begin bool, log *slog.Logger) (*connection, error) {
 	conn, err := dial(ctx, c, log)
 	if err == nil || c.Broker.Embedded == nil || !broker.IsAbsent(err) {
 		return conn, err
 	}
 	dir := c.Broker.Embedded.Dir
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && !begin {
 		return nil, fmt.Errorf("no broker runs, and its folder %s is not there: nothing has run yet, or the folder was moved away", dir)
 	}
 	return embed(c, "", log)

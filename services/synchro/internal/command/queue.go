@@ -1,21 +1,16 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/user"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"synchro.example/services/bridge/direct"
 	"synchro.example/services/bridge/queue"
 	"synchro.example/services/bridge/transfer"
-	"synchro.example/shared/config"
-	"synchro.example/shared/driver"
 	"synchro.example/shared/service"
 )
 
@@ -43,9 +38,11 @@ func (a *app) queueCommand() *cobra.Command {
 		Short: "Make, move and import classic queues",
 		Long: `The three commands of the classic package, with their options. A link to this program
 named create_queue, synchronize_queue or import_queue is that command. They need no
-broker. docs/classic-files.md tells what differs from the originals.`,
+broker, but for "sync --broker". docs/classic-files.md tells what differs from the
+originals, and how to move old sites over one after the other.`,
 		Example: `  synchro queue create -d /srv/queue
   synchro queue sync -s /srv/queue -d /srv/queue -H paris.example.org
+  synchro queue sync -s /srv/queue --broker
   synchro queue import -p /srv/queue -i paris`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -116,115 +113,15 @@ func (a *app) locked(o *queueOptions, lock string, work func(log *slog.Logger) e
 	return errors.Join(err, release())
 }
 
-type syncOptions struct {
-	queueOptions
-	source, dest, user, host string
+// filesLeft is the end of a run that is done, but with files in a queue's ERROR folder.
+type filesLeft struct {
+	queue string
+	side  queue.Side
 }
 
-func (a *app) queueSyncCommand() *cobra.Command {
-	var o syncOptions
-	c := &cobra.Command{
-		Use:   "sync",
-		Short: "Move a queue's exports to a queue on another machine",
-		Long: `Moves what the queue's EXPORT side has into the IMPORT side of a queue on another
-machine, by SFTP with the keys of the agent and of ~/.ssh; the host must be in
-~/.ssh/known_hosts. A run that was killed is gone on with by the next one. As with the
-classic command, -q logs to stderr instead of the file, and -v logs each file.`,
-		Example: "  synchro queue sync -s /srv/queue -d /srv/queue -u plone -H paris.example.org",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if o.source == "" || o.dest == "" {
-				return helpInstead(c)
-			}
-			return a.locked(&o.queueOptions, "synchro", func(log *slog.Logger) error { return a.queueSync(c.Context(), &o, log) })
-		},
-	}
-	f := c.Flags()
-	f.StringVarP(&o.source, "source", "s", "", "the `PATH` of the queue here")
-	f.StringVarP(&o.dest, "dest", "d", "", "the `PATH` of the queue there")
-	f.StringVarP(&o.user, "user", "u", "", "log in as `NAME` (default: the name that you have here)")
-	f.StringVarP(&o.host, "host", "H", "localhost", "the other machine, `HOST` or HOST:PORT")
-	o.flags(c)
-	return c
+func (f *filesLeft) Error() string {
+	return fmt.Sprintf("done, but files are in %s; %s tells why",
+		filepath.Join(f.queue, queue.Folder(f.side, queue.Failed)), queue.Refused(f.queue))
 }
 
-func (a *app) queueSync(ctx context.Context, o *syncOptions, log *slog.Logger) error {
-	if err := queue.Valid(o.source); err != nil {
-		return err
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return err
-	}
-	if o.user == "" {
-		self, err := user.Current()
-		if err != nil {
-			return fmt.Errorf("%w; name a user with -u", err)
-		}
-		o.user = self.Username
-	}
-	clients, done, err := transfer.Dial(ctx, home, o.user, o.host)
-	if err != nil {
-		return err
-	}
-	moved, err := transfer.Run(ctx, clients, transfer.Options{Source: o.source, Dest: o.dest, Log: log})
-	log.Info("files are moved", "count", moved)
-	if err == nil {
-		err = done()
-	} else {
-		_ = done() // the connection may be what has failed
-	}
-	return err
-}
-
-func (a *app) queueImportCommand() *cobra.Command {
-	var o queueOptions
-	var path, site string
-	c := &cobra.Command{
-		Use:   "import",
-		Short: "Import a queue into a site of the configuration",
-		Long: `Applies what the queue's IMPORT side has to a site that the configuration names,
-without the broker: fields and files (fss) and deletions. Do not use it on a site that
-a channel sends to: that one has an importer of its own. The status is 3 when files
-went to ERROR. As with the classic command, -q logs to stderr instead of the file.`,
-		Example: "  synchro queue import -p /srv/queue -i paris --config FILE",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if path == "" || site == "" {
-				return helpInstead(c)
-			}
-			return a.locked(&o, "import", func(log *slog.Logger) error { return a.queueImport(c, path, site, log) })
-		},
-	}
-	c.Flags().StringVarP(&path, "path", "p", "", "the `PATH` of the queue")
-	c.Flags().StringVarP(&site, "instance", "i", "", "the `SITE` of the configuration to import into")
-	o.flags(c)
-	return c
-}
-
-func (a *app) queueImport(c *cobra.Command, path, site string, log *slog.Logger) error {
-	cfg, err := config.Load(a.config)
-	if err != nil {
-		return err
-	}
-	s, ok := cfg.Sites[site]
-	if !ok {
-		return usage(c, fmt.Sprintf("%s has no site %q", cfg.File, site))
-	}
-	if err := errors.Join(queue.Valid(path), driver.Check(site, s)); err != nil {
-		return err
-	}
-	target, err := driver.OpenTarget(site, s, "import of "+path, log)
-	if err != nil {
-		return err
-	}
-	r, err := direct.Import(c.Context(), direct.Options{Queue: path, Target: target, Accept: config.AcceptedByDefault(), Log: log})
-	if err := errors.Join(err, target.Close()); err != nil {
-		return err
-	}
-	fmt.Fprintf(a.out, "%s imported, %d in ERROR\n", plural(r.Done, "file"), r.Failed)
-	if r.Failed > 0 {
-		return service.ErrLeftOver
-	}
-	return nil
-}
+func (f *filesLeft) Unwrap() error { return service.ErrLeftOver }
