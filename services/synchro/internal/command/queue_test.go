@@ -147,7 +147,7 @@ func TestQueueIsSentThroughTheBroker(t *testing.T) {
 		t.Errorf("it says %q", said)
 	}
 	config := options[len(options)-1]
-	if out, _ := command(t, service.Done, "up", "--once", "--config", config); !strings.Contains(out, "a     -          2") {
+	if out, _ := command(t, service.LeftOver, "up", "--once", "--config", config); !strings.Contains(out, "a     -          2") {
 		t.Errorf("it prints %q", out)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "a/d/f")); err != nil || len(b) == 0 {
