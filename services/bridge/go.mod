@@ -9,6 +9,7 @@ require (
 	github.com/pkg/sftp v1.13.12
 	golang.org/x/crypto v0.58.0
 	golang.org/x/sync v0.25.0
+	synchro.example/services/importer v0.0.0
 	synchro.example/shared v0.0.0
 )
 
@@ -36,8 +37,12 @@ require (
 	go.starlark.net v0.0.0-20260908191801-89a6a09411d5 // indirect
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
 	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace synchro.example/shared => ../../shared
+replace (
+	synchro.example/services/importer => ../importer
+	synchro.example/shared => ../../shared
+)
