@@ -40,7 +40,8 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	programs = filepath.Join(dir, "bin")
 	args := append(buildFlags, "-o", programs+"/", module+"synchro",
-		module+"exporter/cmd/synchro-exporter", module+"relay/cmd/synchro-relay", module+"importer/cmd/synchro-importer")
+		module+"exporter/cmd/synchro-exporter", module+"relay/cmd/synchro-relay", module+"importer/cmd/synchro-importer",
+		module+"bridge/cmd/synchro-bridge")
 	build := exec.CommandContext(context.Background(), "go", args...)
 	build.Stderr = os.Stderr
 	// Other accounts run the programs too.
