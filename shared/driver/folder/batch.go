@@ -39,6 +39,8 @@ type batch struct {
 	place *place
 	jobs  []*job
 	errs  []error
+	// failed has the first error of each group, by its number.
+	failed map[int]error
 
 	mu    sync.Mutex
 	open  map[string]*dir // folders by path
@@ -55,19 +57,20 @@ type heldDir struct {
 
 // job is one op on its way.
 type job struct {
-	op   *content.Op
-	kind string // content.TypeFile, content.TypeFolder, or empty for a removal
-	want state
+	op    *content.Op
+	group int
+	kind  string // content.TypeFile, content.TypeFolder, or empty for a removal
+	want  state
 	// bytes is the payload that a file's bytes are in.
 	bytes  *content.Payload
 	staged string // the name in the staging folder, empty when nothing was staged
 	done   bool   // the file stands at To already
 }
 
-func newBatch(t *Target, p *place, ops []content.Op, errs []error) *batch {
-	b := &batch{t: t, place: p, errs: errs, open: map[string]*dir{"": p.tree.top}, held: map[string]heldDir{}}
+func newBatch(t *Target, p *place, ops []content.Op, groups []int, errs []error) *batch {
+	b := &batch{t: t, place: p, errs: errs, failed: map[int]error{}, open: map[string]*dir{"": p.tree.top}, held: map[string]heldDir{}}
 	for i := range ops {
-		b.jobs = append(b.jobs, &job{op: &ops[i]})
+		b.jobs = append(b.jobs, &job{op: &ops[i], group: groups[i]})
 	}
 	return b
 }
@@ -81,9 +84,13 @@ func (b *batch) run(ctx context.Context) {
 	b.all = append(b.all, b.syncs)
 	defer b.close()
 	b.stage(ctx)
+	for i := range b.jobs {
+		b.failGroup(i)
+	}
 	for i, j := range b.jobs {
-		if b.errs[i] == nil {
+		if b.errs[i] = b.failed[j.group]; b.errs[i] == nil {
 			b.errs[i] = b.effect(ctx, j, i)
+			b.failGroup(i)
 		}
 	}
 	if fault.Of(ctx.Err()).Code == fault.LeaseLost {
@@ -92,6 +99,13 @@ func (b *batch) run(ctx context.Context) {
 	b.leave()
 	b.syncDirty()
 	b.tell()
+}
+
+// failGroup makes the error of a job, if it has one, that of its group.
+func (b *batch) failGroup(i int) {
+	if g := b.jobs[i].group; b.errs[i] != nil && b.failed[g] == nil {
+		b.failed[g] = b.errs[i]
+	}
 }
 
 // tell looks at what stands now, so that a later change by somebody else shows.

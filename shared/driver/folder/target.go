@@ -209,6 +209,35 @@ func cmpErr(err, otherwise error) error {
 
 // Apply carries out ops as content.Target says.
 func (t *Target) Apply(ctx context.Context, ops []content.Op) []error {
+	groups := make([]int, len(ops))
+	for i := range groups {
+		groups[i] = i
+	}
+	return t.apply(ctx, ops, groups)
+}
+
+// ApplyTogether carries out groups of ops and gives one result for each. The ops of a
+// group are for the files of one object: none takes effect before all that have bytes are
+// staged, each may build on those before it, and none takes effect after one that failed.
+func (t *Target) ApplyTogether(ctx context.Context, together [][]content.Op) []error {
+	var ops []content.Op
+	var groups []int
+	for g := range together {
+		for _, op := range together[g] {
+			ops, groups = append(ops, op), append(groups, g)
+		}
+	}
+	results := make([]error, len(together))
+	for i, err := range t.apply(ctx, ops, groups) {
+		if results[groups[i]] == nil {
+			results[groups[i]] = err
+		}
+	}
+	return results
+}
+
+// apply gives one result for each op; groups has the number of the group of each.
+func (t *Target) apply(ctx context.Context, ops []content.Op, groups []int) []error {
 	errs := make([]error, len(ops))
 	if len(ops) == 0 {
 		return errs
@@ -223,7 +252,7 @@ func (t *Target) Apply(ctx context.Context, ops []content.Op) []error {
 		return fill(errs, err)
 	}
 	defer done()
-	newBatch(t, p, ops, errs).run(ctx)
+	newBatch(t, p, ops, groups, errs).run(ctx)
 	// What was done in a tree that was moved away meanwhile is not on the site.
 	if !p.tree.stillAt(t.opts.Path) {
 		return fill(errs, missing(t.opts.Path, errors.New("it was removed or replaced while it was written to")))
