@@ -11,29 +11,30 @@ import (
 )
 
 // state is an object as it travels, in the JSON of the content payload. Two objects
-// are the same when their states are.
+// are the same when their states are. The keys are in order, here and in what is below:
+// who reads the JSON into a map and writes it again gets the same bytes.
 type state struct {
-	Type string `json:"type"`
 	// Fields are the values that are neither bytes nor relations. Rich text is an
 	// object with "data" and "content-type".
 	Fields map[string]any `json:"fields"`
 	// Files describe the bytes that travel as payloads of their own.
-	Files map[string]fileInfo `json:"files,omitempty"`
-	// Relations are UIDs, by field and in order.
-	Relations map[string][]string `json:"relations,omitempty"`
-	// ReviewState is the workflow's state, empty without a workflow.
-	ReviewState string `json:"review_state,omitempty"`
-	Layout      string `json:"layout,omitempty"`
+	Files  map[string]fileInfo `json:"files,omitempty"`
+	Layout string              `json:"layout,omitempty"`
 	// Order are the UIDs of what a container holds.
 	Order []string `json:"order,omitempty"`
+	// Relations are UIDs, by field and in order.
+	Relations map[string][]string `json:"relations,omitempty"`
 	// Rendered are fields whose text could be read only as a browser gets it.
 	Rendered []string `json:"rendered,omitempty"`
+	// ReviewState is the workflow's state, empty without a workflow.
+	ReviewState string `json:"review_state,omitempty"`
+	Type        string `json:"type"`
 }
 
 // fileInfo is what is known of a file besides its bytes.
 type fileInfo struct {
-	Name  string `json:"filename"`
 	Media string `json:"content-type"`
+	Name  string `json:"filename"`
 	Size  int64  `json:"size"`
 }
 
