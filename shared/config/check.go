@@ -110,8 +110,8 @@ func (p *parser) checkSite(key, name string, s Site) {
 		p.checkQueue(key, s)
 	case s.Plone != nil:
 		p.checkPlone(key+".plone", s.Plone)
-	case s.Folder != nil && s.Folder.Path == "":
-		p.add(key+".folder.path", "is missing")
+	case s.Folder != nil:
+		p.checkFolder(key+".folder", s.Folder)
 	}
 	if s.Drift != DriftReport && s.Drift != DriftRepair {
 		p.add(key+".drift", "is %q, want %s or %s", s.Drift, DriftReport, DriftRepair)
@@ -124,6 +124,15 @@ func (p *parser) checkSite(key, name string, s Site) {
 	p.checkRange(key+".workers", s.Workers, most)
 	p.checkRange(key+".window", s.Window, maxWindow)
 	p.checkRange(key+".attempts", s.Attempts, maxAttempts)
+}
+
+func (p *parser) checkFolder(key string, f *Folder) {
+	if f.Path == "" {
+		p.add(key+".path", "is missing")
+	}
+	if f.Form != FormFiles && f.Form != FormObjects {
+		p.add(key+".form", "is %q, want %s or %s", f.Form, FormFiles, FormObjects)
+	}
 }
 
 // drivers counts those that a site has.
@@ -164,6 +173,9 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 		}
 		if slices.Contains(ch.To[:i], site) {
 			p.add(key+".to", "names %s twice", site)
+		}
+		if to := c.Sites[site].Folder; to != nil && to.Form == FormFiles && c.Sites[ch.From].objects() {
+			p.add(key+".to", "names %s, a folder of files, and %s has objects with fields; write `form: %s` into sites.%s.folder", site, ch.From, FormObjects, site)
 		}
 	}
 }

@@ -103,6 +103,19 @@ type Folder struct {
 	Rescan Duration `yaml:"rescan"`
 	// Writes names a file in which the driver logs each of its writes.
 	Writes string `yaml:"writes"`
+	// Form says what the files are: FormFiles, which is the default, or FormObjects.
+	Form string `yaml:"form"`
+}
+
+// What the files of a folder site are.
+const (
+	FormFiles   = "files"   // objects of their own
+	FormObjects = "objects" // the text, bytes and fields of content objects
+)
+
+// objects tells whether what comes from a site has fields, as content of a CMS does.
+func (s Site) objects() bool {
+	return s.Plone != nil || s.Folder != nil && s.Folder.Form == FormObjects
 }
 
 // Channel sends the content of one site to others.
@@ -191,6 +204,7 @@ func (c *Config) setDefaults() {
 		if s.Folder != nil {
 			setDefault(&s.Folder.Settle, Duration(DefaultSettle))
 			setDefault(&s.Folder.Rescan, Duration(DefaultRescan))
+			setDefault(&s.Folder.Form, FormFiles)
 		}
 		if s.Plone != nil {
 			s.Plone.setDefaults()

@@ -13,6 +13,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/driver/folder"
 	"synchro.example/shared/driver/plone"
+	"synchro.example/shared/driver/sidecar"
 	"synchro.example/shared/fault"
 )
 
@@ -55,6 +56,9 @@ func OpenSource(name string, s config.Site, log *slog.Logger) (content.Source, e
 	if s.Plone != nil {
 		return plone.OpenSource(ploneOptions(name, s.Plone, log))
 	}
+	if s.Folder.Form == config.FormObjects {
+		return sidecar.OpenSource(folderOptions(name, s, log))
+	}
 	return folder.OpenSource(folderOptions(name, s, log))
 }
 
@@ -66,6 +70,9 @@ func OpenTarget(name string, s config.Site, owner string, log *slog.Logger) (con
 	}
 	o := folderOptions(name, s, log)
 	o.Owner = owner
+	if s.Folder.Form == config.FormObjects {
+		return sidecar.OpenTarget(o)
+	}
 	return folder.OpenTarget(o)
 }
 
