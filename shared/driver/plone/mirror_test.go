@@ -18,8 +18,9 @@ import (
 // without a broker.
 type mirror struct {
 	t      *testing.T
-	source *source
-	target *target
+	source content.Source
+	to     content.Target
+	target *target // the same, when it is a site
 
 	paths  map[string]string // UID to path on the target
 	notes  map[string]*content.Note
@@ -30,9 +31,10 @@ type mirror struct {
 	reads, changes int
 }
 
-func newMirror(t *testing.T, s *source, to *target) *mirror {
+func newMirror(t *testing.T, s content.Source, to content.Target) *mirror {
+	site, _ := to.(*target)
 	return &mirror{
-		t: t, source: s, target: to, paths: map[string]string{}, notes: map[string]*content.Note{}, prints: map[string]string{},
+		t: t, source: s, to: to, target: site, paths: map[string]string{}, notes: map[string]*content.Note{}, prints: map[string]string{},
 		states: map[string]content.Digest{}, last: map[string]*content.Change{},
 	}
 }
@@ -45,6 +47,9 @@ func (m *mirror) items() []content.Item {
 		settled := true
 		for it, err := range m.source.List(m.t.Context()) {
 			check(m.t, err)
+			if it.UID == "" { // it comes from a folder
+				it.UID = uidOf(it.Path)
+			}
 			items = append(items, it)
 			settled = settled && (!it.Unsettled || it.Problem != nil)
 		}
@@ -118,7 +123,7 @@ func (m *mirror) apply(c *content.Change) error {
 		note = &content.Note{}
 	}
 	op := content.Op{Change: c, From: m.paths[uid], To: c.Object.Path, Open: contenttest.OpenInline, Note: note}
-	if err := m.target.Apply(m.t.Context(), []content.Op{op})[0]; err != nil {
+	if err := m.to.Apply(m.t.Context(), []content.Op{op})[0]; err != nil {
 		return fmt.Errorf("%s: %w", c.Object.Path, err)
 	}
 	m.changes++
@@ -148,13 +153,15 @@ func (m *mirror) remove(listed map[string]bool) (errs []error) {
 	}
 	slices.SortFunc(gone, func(a, b string) int { return strings.Count(m.paths[b], "/") - strings.Count(m.paths[a], "/") })
 	for _, uid := range gone {
-		really, err := m.source.Gone(m.t.Context(), uid, m.paths[uid])
-		check(m.t, err)
-		if !really {
-			m.t.Errorf("%s is not listed and not gone", m.paths[uid])
+		if p, ok := m.source.(content.Prover); ok {
+			really, err := p.Gone(m.t.Context(), uid, m.paths[uid])
+			check(m.t, err)
+			if !really {
+				m.t.Errorf("%s is not listed and not gone", m.paths[uid])
+			}
 		}
 		op := content.Op{Change: contenttest.Removal(uid, m.paths[uid], "x"), From: m.paths[uid], Open: contenttest.OpenNever}
-		if err := m.target.Apply(m.t.Context(), []content.Op{op})[0]; err != nil {
+		if err := m.to.Apply(m.t.Context(), []content.Op{op})[0]; err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -1,15 +1,19 @@
 package plone
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"html"
 	"io"
 	"mime"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
@@ -31,7 +35,7 @@ func (t *target) wanted(ctx context.Context, op *content.Op) (*wanted, error) {
 	}
 	// A file of a classic queue comes without the state that one of a folder has.
 	if typ := op.Change.Object.Type; typ == content.TypeFile || typ == content.TypeFolder {
-		return fromTree(op, w)
+		return fromTree(ctx, op, w)
 	}
 	p := op.Change.Payload(content.PluginContent)
 	if p == nil {
@@ -71,7 +75,7 @@ func bareContainer(op *content.Op) *wanted {
 }
 
 // fromTree makes objects of what a folder tree holds.
-func fromTree(op *content.Op, w *wanted) (*wanted, error) {
+func fromTree(ctx context.Context, op *content.Op, w *wanted) (*wanted, error) {
 	name := op.Change.Object.Name
 	w.Fields, w.partial = map[string]any{"title": name}, true
 	if op.Change.Object.Type == content.TypeFolder {
@@ -81,6 +85,11 @@ func fromTree(op *content.Op, w *wanted) (*wanted, error) {
 	p := op.Change.Payload(content.PluginFSS)
 	if p == nil {
 		return nil, fault.Errorf(fault.Park, fault.Invalid, "place %q: the bytes of the file are missing", op.To)
+	}
+	if ext := strings.ToLower(path.Ext(name)); (ext == ".html" || ext == ".htm") && p.Size <= maxPage {
+		if isPage, err := w.page(ctx, op, p); isPage || err != nil {
+			return w, err
+		}
 	}
 	media, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(name)), ";")
 	field := "file"
@@ -94,6 +103,37 @@ func fromTree(op *content.Op, w *wanted) (*wanted, error) {
 	w.Files = map[string]fileInfo{field: {Name: name, Media: media, Size: p.Size}}
 	w.payloads[field] = p
 	return w, nil
+}
+
+// maxPage is the largest file that becomes a page.
+const maxPage = 8 << 20
+
+// page makes a page of a file with HTML, if it is text that Plone can hold.
+func (w *wanted) page(ctx context.Context, op *content.Op, p *content.Payload) (bool, error) {
+	b, err := contentOf(ctx, op, p)
+	if err != nil || !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
+		return false, err
+	}
+	w.Type = "Document"
+	if title := titleOf(b); title != "" {
+		w.Fields["title"] = title
+	}
+	w.Fields["text"] = nil
+	if len(b) > 0 {
+		w.Fields["text"] = map[string]any{"data": string(b), "content-type": "text/html"}
+	}
+	return true, nil
+}
+
+var titleElement = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+
+// titleOf gives the title that a page has in its head, on one line.
+func titleOf(page []byte) string {
+	m := titleElement.FindSubmatch(page)
+	if m == nil {
+		return ""
+	}
+	return strings.Join(strings.Fields(html.UnescapeString(string(m[1]))), " ")
 }
 
 // inlineLimit is the largest file that travels in the JSON of a request.
