@@ -300,3 +300,34 @@ func TestAPloneSiteThatIsAwayCostsTimeOnly(t *testing.T) {
 		t.Errorf("there are failures: %v", failures)
 	}
 }
+
+func TestAPloneSiteGoesThroughAFolder(t *testing.T) {
+	w, from, to := plones(t)
+	w.configure("sites:\n", "sites:\n  shelf: {folder: {path: ./shelf, form: objects}}\n",
+		"channels:\n", "channels:\n  down: {from: hq, to: [shelf]}\n  up: {from: shelf, to: [paris]}\n", "  public: {from: hq, to: [paris]}\n", "")
+	w.mkdir("shelf")
+	from.mix(45, 3<<20)
+	time.Sleep(3 * time.Second) // the second that the last date names is to be over
+	settle := func() (out string) {
+		for range 3 { // the way has two parts, each of which settles by itself
+			out = w.succeeds("up", "--once").stdout
+		}
+		return out
+	}
+	settle()
+	if d := differs(from, to); d != "" {
+		t.Fatal(d)
+	}
+	newest := to.newest()
+	again := settle()
+	if is := to.newest(); is != newest {
+		t.Errorf("a second run has changed the target: its newest date was %s and is %s\n%s", newest, is, again)
+	}
+	var differences []struct{ Hop, Site, Path, What, Detail string }
+	must(t, json.Unmarshal([]byte(w.synchro("verify", "--json").stdout), &differences))
+	for _, d := range differences {
+		if d.Site == "shelf" {
+			t.Errorf("the folder is not what the log has: %+v", d)
+		}
+	}
+}

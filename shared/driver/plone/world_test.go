@@ -68,6 +68,9 @@ func (w world) try(method, address string, body any) (int, []byte, error) {
 		return 0, nil, err
 	}
 	req.Header.Set("Accept", "application/json")
+	if strings.HasSuffix(address, "/manage_DAVget") { // a real site has it for browsers only
+		req.Header.Set("Accept", "*/*")
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
