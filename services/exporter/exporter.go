@@ -53,6 +53,8 @@ type Options struct {
 	// Patience is how long Settle waits for another exporter of the site to end, 15 s
 	// when zero.
 	Patience time.Duration
+	// Preflight, when set, is called when this process begins to work for the site.
+	Preflight func(ctx context.Context)
 	// Host and Software are kept with failures.
 	Host, Software string
 }
@@ -162,6 +164,9 @@ func (e *Exporter) tenure(waiting, hard context.Context, work func(held context.
 	}
 	return e.lease.Hold(waiting, hard, e.standBy, func(held context.Context) error {
 		e.forget() // somebody else may have written since
+		if e.Preflight != nil {
+			e.Preflight(held)
+		}
 		stop, err := e.failures.open(held)
 		if err != nil {
 			return err

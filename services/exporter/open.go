@@ -8,6 +8,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/mirror"
+	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
 )
 
@@ -24,13 +25,15 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 	if err != nil {
 		return nil, err
 	}
+	env.Control.Recognise(site, source)
 	rescan, lookAgain := s.Rescan()
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
 		Control: env.Control, MaxRemovals: s.MaxRemovals.Of,
 		Rescan: rescan, LookAgain: lookAgain,
 		Reconcile: time.Duration(env.Config.Reconcile), Tombstones: time.Duration(env.Config.Tombstones),
-		Host: service.Host(), Software: service.Software(),
+		Preflight: func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Source: true}, env.Log) },
+		Host:      service.Host(), Software: service.Software(),
 	})
 }
 

@@ -63,6 +63,8 @@ type Options struct {
 	// Reconcile is the time between comparisons of the ledger with the logs, 15
 	// minutes when zero.
 	Reconcile time.Duration
+	// Preflight, when set, is called when this process begins to work for the site.
+	Preflight func(ctx context.Context)
 	// Host and Software are kept with failures.
 	Host, Software string
 	// Patience is how long Settle waits for another importer of the site to end, 15 s
@@ -183,6 +185,9 @@ func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan s
 		return err
 	}
 	return i.lease.Hold(waiting, hard, i.standBy, func(held context.Context) error {
+		if i.Preflight != nil {
+			i.Preflight(held)
+		}
 		owner, err := i.owner(held)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/mirror"
+	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
 )
 
@@ -23,8 +24,17 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 	if err := driver.Check(site, s); err != nil {
 		return nil, err
 	}
-	o.Open = func(owner string) (content.Target, error) { return driver.OpenTarget(site, s, owner, env.Log) }
-	o.Inspect = func() (content.Source, error) { return driver.OpenSource(site, s, env.Log) }
+	o.Open = func(owner string) (content.Target, error) {
+		target, err := driver.OpenTarget(site, s, owner, env.Log)
+		env.Control.Recognise(site, target)
+		return target, err
+	}
+	o.Inspect = func() (content.Source, error) {
+		source, err := driver.OpenSource(site, s, env.Log)
+		env.Control.Recognise(site, source)
+		return source, err
+	}
+	o.Preflight = func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Receiver: true}, env.Log) }
 	o.Landed = landed
 	return New(ctx, o)
 }

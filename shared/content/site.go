@@ -86,6 +86,15 @@ type Prover interface {
 	Gone(ctx context.Context, uid, path string) (bool, error)
 }
 
+// Identified is a source or target whose site has an identity of its own, which it keeps
+// when its address changes, and which a copy of it has too.
+type Identified interface {
+	// Identify has known asked about the site's identity whenever the driver is about to
+	// believe what the site says. An error of known, a fault of the whole site, ends
+	// what was being done. It is called once, before anything else.
+	Identify(known func(ctx context.Context, id string) error)
+}
+
 // Note is what a target wants to know again of an object the next time. The importer
 // keeps it in the site's ledger.
 type Note struct {

@@ -14,33 +14,35 @@ import (
 type State struct {
 	pauses map[string]Pause
 	guards map[string]Guard
+	sites  map[string]Identity
 }
 
-func newState() *State { return &State{pauses: map[string]Pause{}, guards: map[string]Guard{}} }
+func newState() *State {
+	return &State{pauses: map[string]Pause{}, guards: map[string]Guard{}, sites: map[string]Identity{}}
+}
 
 func (s *State) clone() *State {
-	return &State{pauses: maps.Clone(s.pauses), guards: maps.Clone(s.guards)}
+	return &State{pauses: maps.Clone(s.pauses), guards: maps.Clone(s.guards), sites: maps.Clone(s.sites)}
 }
 
 // take takes in a message of the stream. One that cannot be read, from a newer version
 // perhaps, changes nothing.
 func (s *State) take(subj string, body []byte) {
-	if subject.IsGuard(subj) {
-		var g Guard
-		if json.Unmarshal(body, &g) == nil {
-			s.guards[g.key()] = g
-		}
-		return
-	}
-	var p Pause
-	if json.Unmarshal(body, &p) != nil {
-		return
-	}
-	if p.Ended {
+	var (
+		p Pause
+		g Guard
+		i Identity
+	)
+	switch {
+	case subject.IsGuard(subj) && json.Unmarshal(body, &g) == nil:
+		s.guards[g.key()] = g
+	case subject.IsIdentity(subj) && json.Unmarshal(body, &i) == nil:
+		s.sites[i.Site] = i
+	case subject.IsPause(subj) && json.Unmarshal(body, &p) == nil && p.Ended:
 		delete(s.pauses, p.key())
-		return
+	case subject.IsPause(subj) && json.Unmarshal(body, &p) == nil:
+		s.pauses[p.key()] = p
 	}
-	s.pauses[p.key()] = p
 }
 
 // Pauses gives all pauses, in order.

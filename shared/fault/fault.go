@@ -60,6 +60,7 @@ const (
 	DuplicateUID  Code = "duplicate-uid"
 	LocalEdit     Code = "local-edit"
 	NotArrived    Code = "not-arrived"
+	OtherSite     Code = "other-site"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -92,6 +93,7 @@ var advice = map[Code]string{
 	DuplicateUID:  "Two objects of the site have one UID; copy one of them and remove its original.",
 	LocalEdit:     "Somebody changed the object on the target; undo that, or set drift to overwrite or keep, then replay. `synchro reconcile --repair` overwrites it.",
 	NotArrived:    "The site took the change and has something else now; the reason names the field. Compare the types of both sites.",
+	OtherSite:     "See whether the address is right and leads to the site that is meant; if it does, `synchro adopt --site NAME` tells so.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
 	Guarded:       "Look at the source; if so much is to be removed, `synchro resume --site NAME` lets it go.",

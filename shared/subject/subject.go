@@ -64,6 +64,7 @@ const (
 	reconcileOf     = "synchro.RECONCILE."
 	controlPause    = "synchro.CONTROL.PAUSE."
 	controlGuard    = "synchro.CONTROL.GUARD."
+	controlIdentity = "synchro.CONTROL.IDENTITY."
 
 	all = "*"
 )
@@ -183,8 +184,17 @@ func ControlPause(key string) string { return controlPause + Token(key) }
 // ControlGuard keeps the removals of a source site that wait for somebody's word.
 func ControlGuard(site string) string { return controlGuard + site }
 
-// IsGuard tells what ControlGuard made from what ControlPause made.
+// ControlIdentity keeps which site answers under the name of one.
+func ControlIdentity(site string) string { return controlIdentity + site }
+
+// IsPause tells whether ControlPause made a subject.
+func IsPause(subj string) bool { return strings.HasPrefix(subj, controlPause) }
+
+// IsGuard tells whether ControlGuard made a subject.
 func IsGuard(subj string) bool { return strings.HasPrefix(subj, controlGuard) }
+
+// IsIdentity tells whether ControlIdentity made a subject.
+func IsIdentity(subj string) bool { return strings.HasPrefix(subj, controlIdentity) }
 
 // Status is where the running service of a role answers with its state. The role
 // is "exporter", "relay" or "importer", the name that of its site or channel.
@@ -199,7 +209,7 @@ var (
 	ReplaySubjects   = []string{importReplay + ">", exportReplay + ">"}
 	BlobSubjects     = []string{blobChunk + all}
 	BlobMarkSubjects = []string{blobMark + all}
-	ControlSubjects  = []string{controlPause + all, controlGuard + all}
+	ControlSubjects  = []string{controlPause + all, controlGuard + all, controlIdentity + all}
 )
 
 // RelayConsumer is the durable consumer of a channel's relay on an ExportStream.

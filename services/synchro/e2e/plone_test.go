@@ -15,6 +15,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -41,18 +42,24 @@ func plones(t *testing.T) (w *world, from, to *plone) {
 		t.Skip("no two instances of Plone are up: scripts/plone with 2 go test ./services/synchro/e2e -run Plone")
 	}
 	w = newWorld(t, "paris")
-	from, to = newPlone(w, instances[0]+"/plone-a"), newPlone(w, instances[1]+"/plone-a")
+	// The instances are copies of one another; sites with different names are not.
+	from, to = newPlone(w, instances[0]+"/plone-a"), newPlone(w, instances[1]+"/plone-b")
 	w.write("password", "secret\n")
-	at := func(p *plone) string {
-		return fmt.Sprintf("plone: {url: %q, user: admin, password_file: ./password, poll: 1s, rescan: 5s}", p.proxy.URL+"/plone-a")
-	}
-	w.configure("folder: {path: ./hq}", at(from), "folder: {path: ./paris, writes: ./paris.writes}", at(to))
+	w.configure("folder: {path: ./hq}", from.yaml(), "folder: {path: ./paris, writes: ./paris.writes}", to.yaml())
 	return w, from, to
 }
 
+// yaml is the site's driver in a configuration.
+func (p *plone) yaml() string {
+	return fmt.Sprintf("plone: {url: %q, user: admin, password_file: ./password, poll: 1s, rescan: 5s}", p.url())
+}
+
+// url is the site's address with the proxy before it.
+func (p *plone) url() string { return p.proxy.URL + "/" + path.Base(p.base) }
+
 func newPlone(w *world, base string) *plone {
 	p := &plone{w: w, base: base}
-	instance, err := url.Parse(strings.TrimSuffix(base, "/plone-a"))
+	instance, err := url.Parse(strings.TrimSuffix(base, "/"+path.Base(base)))
 	must(w.t, err)
 	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(instance)

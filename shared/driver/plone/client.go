@@ -37,6 +37,8 @@ type client struct {
 	mu     sync.Mutex
 	secret string   // the Authorization header
 	site   *url.URL // how the site calls itself, nil until it was asked
+
+	known func(ctx context.Context, id string) error // whether the site is the one that is meant; may be nil
 }
 
 // request is one question to the site.
@@ -249,6 +251,52 @@ func (c *client) renew(ctx context.Context) error {
 	return err
 }
 
+// Identify has the site's UID compared with what is known of it.
+func (c *client) Identify(known func(ctx context.Context, id string) error) { c.known = known }
+
+// recognise asks the site who it is. Its address may lead to another one, or to a copy,
+// since it was asked last.
+func (c *client) recognise(ctx context.Context) error {
+	if c.known == nil {
+		return nil
+	}
+	top, err := c.top(ctx)
+	if err != nil {
+		return err
+	}
+	return c.known(ctx, top.UID)
+}
+
+// sure asks for everything without which an object that is not listed may be there all the
+// same: that this is the site, and that it knows the account.
+func (c *client) sure(ctx context.Context) error {
+	if err := c.recognise(ctx); err != nil {
+		return err
+	}
+	return c.prove(ctx)
+}
+
+// top is what the site says of itself.
+type top struct {
+	ID   string `json:"@id"`
+	Type string `json:"@type"`
+	UID  string `json:"UID"`
+
+	at time.Time // by the site's clock
+}
+
+func (c *client) top(ctx context.Context) (t top, err error) {
+	h, err := c.get(ctx, "", "", url.Values{"include_items": {"false"}}, &t)
+	if err != nil {
+		return t, c.classify(ctx, err)
+	}
+	t.at = serverTime(h)
+	if t.Type != "Plone Site" {
+		return t, fault.OfSite(fault.Retry, fault.Misconfigured, fmt.Errorf("%s is the address of a %q and not of a site; correct url", c.base, t.Type))
+	}
+	return t, nil
+}
+
 // root finds out how the site calls itself, once. Behind a proxy that is another
 // address than the one that is asked.
 func (c *client) root(ctx context.Context) (*url.URL, error) {
@@ -258,17 +306,12 @@ func (c *client) root(ctx context.Context) (*url.URL, error) {
 	if site != nil {
 		return site, nil
 	}
-	var top struct {
-		ID   string `json:"@id"`
-		Type string `json:"@type"`
+	top, err := c.top(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := c.get(ctx, "", "", url.Values{"include_items": {"false"}}, &top); err != nil {
-		return nil, c.classify(ctx, err)
-	}
-	site, err := url.Parse(top.ID)
-	if err != nil || top.Type != "Plone Site" {
-		return nil, fault.OfSite(fault.Retry, fault.Misconfigured, fmt.Errorf(
-			"%s is the address of a %q and not of a site; correct url", c.base, top.Type))
+	if site, err = url.Parse(top.ID); err != nil {
+		return nil, fault.OfSite(fault.Retry, fault.Misconfigured, fmt.Errorf("the site at %s calls itself %q", c.base, top.ID))
 	}
 	site.Path = strings.TrimSuffix(site.Path, "/")
 	c.mu.Lock()

@@ -41,6 +41,13 @@ type fakePlone struct {
 	before func(w http.ResponseWriter, r *http.Request) bool
 	// dead is a row of the catalog that has no object.
 	dead bool
+	// languages, and the role of the account.
+	languages []string
+	role      string
+	// lacks is a type, or a field of one as TYPE.FIELD, that the site has not.
+	lacks string
+	// explicit says that no object is looked for further up.
+	explicit bool
 	// noRaw says that nobody may ask for the stored text.
 	noRaw bool
 }
@@ -83,7 +90,7 @@ var fakeCommon = map[string]string{
 }
 
 func newFake(t testing.TB) *fakePlone {
-	f := &fakePlone{prefix: "/plone", clock: time.Now().UTC().Truncate(time.Second), aliases: map[string]string{}, uploads: map[string]*fakeUpload{}}
+	f := &fakePlone{prefix: "/plone", clock: time.Now().UTC().Truncate(time.Second), aliases: map[string]string{}, uploads: map[string]*fakeUpload{}, languages: []string{"en"}, role: "Manager"}
 	f.root = f.node(nil, "plone", "Plone Site")
 	f.server = httptest.NewServer(f)
 	t.Cleanup(f.server.Close)
@@ -239,7 +246,7 @@ func (f *fakePlone) traverse(ids []string) (*fakeNode, []string, error) {
 			return n, ids[i:], nil
 		}
 		next := n.child(id)
-		for up := n; next == nil && up != nil; up = up.parent {
+		for up := n; next == nil && up != nil && !f.explicit; up = up.parent {
 			next = up.child(id)
 		}
 		if next == nil {
@@ -283,6 +290,12 @@ func (f *fakePlone) serve(w http.ResponseWriter, r *http.Request, n *fakeNode, s
 		return 200, map[string]any{"token": "x"}, nil
 	case "GET ":
 		return 200, f.json(n), nil
+	case "GET @system":
+		return 200, map[string]any{"plone_version": "6.2.2", "plone_restapi_version": "10.0.4", "upgrade": false}, nil
+	case "GET @site":
+		return 200, map[string]any{"plone.available_languages": f.languages}, nil
+	case "GET @users":
+		return 200, map[string]any{"id": testUser, "roles": []string{f.role}}, nil
 	case "GET @types":
 		return f.schema(service[1])
 	case "GET @@download":
@@ -394,12 +407,14 @@ func (f *fakePlone) render(v any) any {
 }
 
 func (f *fakePlone) schema(typ string) (int, any, error) {
-	if fakeSchemas[typ] == nil {
+	if fakeSchemas[typ] == nil || f.lacks == typ {
 		return 0, nil, fail(404, "NotFound", "Type does not exist")
 	}
 	props := map[string]any{}
 	for field, factory := range f.fieldsOf(typ) {
-		props[field] = map[string]any{"factory": factory}
+		if f.lacks != typ+"."+field {
+			props[field] = map[string]any{"factory": factory}
+		}
 	}
 	return 200, map[string]any{"properties": props, "required": []string{"title"}}, nil
 }
@@ -525,6 +540,8 @@ func (f *fakePlone) create(r *http.Request, parent *fakeNode) (int, any, error) 
 		return 0, nil, fail(404, "NotFound", "no container")
 	case fakeSchemas[typ] == nil:
 		return 0, nil, fail(403, "Forbidden", "Disallowed type")
+	case f.role != "Manager" && body["UID"] != nil:
+		return 0, nil, fail(403, "Forbidden", "Setting UID of an object requires Manage Portal permission")
 	case parent.child(id) != nil:
 		return 0, nil, fail(400, "BadRequest", fmt.Sprintf("The id \"%s\" is invalid - it is already in use.", html.EscapeString(id)))
 	case typ == "File" && body["file"] == nil || typ == "Image" && body["image"] == nil:

@@ -174,7 +174,7 @@ func (s *source) look(ctx context.Context) error {
 // lookAll proves the account before and after: in between, rows that it may not see
 // look like rows that are gone.
 func (s *source) lookAll(ctx context.Context) error {
-	if err := s.prove(ctx); err != nil {
+	if err := s.sure(ctx); err != nil {
 		return err
 	}
 	p, err := s.all(ctx, "", nil)
@@ -233,6 +233,11 @@ func (s *source) lookNew(ctx context.Context) (bool, error) {
 	}
 	if p.dead > 0 || len(rows)+s.dead != total.Total || len(p.Items) == 0 && len(s.rows) > 0 && s.recent() {
 		return false, nil
+	}
+	if len(p.Items) > 0 {
+		if err := s.recognise(ctx); err != nil {
+			return false, err
+		}
 	}
 	s.adopt(rows, p.at)
 	return true, s.prove(ctx)
@@ -293,12 +298,12 @@ func (s *source) Gone(ctx context.Context, uid, path string) (bool, error) {
 		return false, err
 	}
 	if checkPath(path) != nil {
-		return true, s.prove(ctx)
+		return true, s.sure(ctx)
 	}
 	doc, err := s.object(ctx, path)
 	switch {
 	case errors.Is(err, errElsewhere), isAbsent(err):
-		return true, s.prove(ctx)
+		return true, s.sure(ctx)
 	case err != nil:
 		return false, s.classify(ctx, err)
 	}

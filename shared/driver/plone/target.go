@@ -24,6 +24,7 @@ type target struct {
 
 	mu      sync.Mutex
 	parents map[string]time.Time // containers that were seen a moment ago
+	met     time.Time            // when the site was recognised
 	effects int64
 }
 
@@ -66,6 +67,12 @@ func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	errs := make([]error, len(ops))
+	if err := t.meet(ctx); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
 	var uids []string
 	for i := range ops {
 		if uid := ops[i].Change.Object.UID; isUID(uid) {
@@ -80,6 +87,18 @@ func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 		}
 	}
 	return errs
+}
+
+// meet recognises the site, unless it did so a moment ago.
+func (t *target) meet(ctx context.Context) error {
+	if time.Since(t.met) < parentAge {
+		return nil
+	}
+	if err := t.recognise(ctx); err != nil {
+		return t.classify(ctx, err)
+	}
+	t.met = time.Now()
+	return nil
 }
 
 func (t *target) apply(ctx context.Context, op *content.Op, rows []row) error {

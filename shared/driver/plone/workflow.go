@@ -81,25 +81,41 @@ func (w *work) noWay(at string, offered []string) error {
 
 // step makes one transition and gives the state after it.
 func (w *work) step(ctx context.Context, at string) (string, error) {
+	offered, err := w.offered(ctx, w.to)
+	if err != nil {
+		return "", err
+	}
+	if name := w.opts.transition(at+" "+w.want.ReviewState, offered); name != "" {
+		return w.fire(ctx, name)
+	}
+	return "", w.noWay(at, offered)
+}
+
+// offered gives the transitions that the site offers to the account for an object.
+func (c *client) offered(ctx context.Context, at string) ([]string, error) {
 	var flow struct {
 		Transitions []struct {
 			ID string `json:"@id"`
 		} `json:"transitions"`
 	}
-	if _, err := w.get(ctx, w.to, "@workflow", nil, &flow); err != nil {
-		return "", err
+	if _, err := c.get(ctx, at, "@workflow", nil, &flow); err != nil {
+		return nil, err
 	}
 	var offered []string
 	for _, t := range flow.Transitions {
 		offered = append(offered, path.Base(t.ID))
 	}
-	pair := at + " " + w.want.ReviewState
-	for _, name := range slices.Concat(w.opts.Workflow[pair], transitions[pair]) {
+	return offered, nil
+}
+
+// transition gives the first one for a pair of states that is offered, or nothing.
+func (o Options) transition(pair string, offered []string) string {
+	for _, name := range slices.Concat(o.Workflow[pair], transitions[pair]) {
 		if slices.Contains(offered, name) {
-			return w.fire(ctx, name)
+			return name
 		}
 	}
-	return "", w.noWay(at, offered)
+	return ""
 }
 
 func (w *work) fire(ctx context.Context, name string) (string, error) {

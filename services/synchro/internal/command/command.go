@@ -65,7 +65,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err.Error()) })
 	root.AddCommand(
 		a.upCommand(), a.brokerCommand(), a.exporterCommand(), a.relayCommand(), a.importerCommand(), a.bridgeCommand(),
-		a.statusCommand(), a.errorsCommand(), a.replayCommand(), a.discardCommand(), a.traceCommand(), a.verifyCommand(), a.reconcileCommand(), a.planCommand(), a.pauseCommand(), a.resumeCommand(),
+		a.statusCommand(), a.errorsCommand(), a.replayCommand(), a.discardCommand(), a.traceCommand(), a.verifyCommand(), a.reconcileCommand(), a.planCommand(), a.checkCommand(), a.adoptCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.exprCommand(), a.zsCommand(), a.queueCommand(),
 		a.initCommand(), a.versionCommand(), a.healthCommand(),
 		a.demoCommand(),

@@ -20,6 +20,7 @@ func TestEachFieldForProgramsIsDocumented(t *testing.T) {
 		"What failed: errors and replay": deadletter.Entry{},
 		"Proof: verify and reconcile":    reconcile.Difference{},
 		"Before a change: plan":          planned{},
+		"Before the first run: check":    checkLine{},
 	} {
 		_, text, ok := strings.Cut(string(page), "\n## "+section+"\n")
 		if !ok {
