@@ -113,6 +113,9 @@ func (s *session) pathOf(t *task) string {
 // the object that the task has to wait for when that cannot be.
 func (a *admission) prepare(t *task) (waitsFor string, err error) {
 	c := t.change
+	if err := a.refusal(c); err != nil {
+		return "", err
+	}
 	if c.Kind == content.Removed {
 		a.origin.Remove(c.Object.UID)
 		return a.emptyFirst(c.Object.UID)

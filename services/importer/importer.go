@@ -46,6 +46,8 @@ type Options struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Log    *slog.Logger
+	// Accept names the plugins whose payloads the site takes; any when nil.
+	Accept []string
 	// Rules say where the site puts objects; nil for where the sources have them.
 	Rules *locate.Rules
 	// Control is what people have told this process's services; it may be nil.

@@ -35,12 +35,12 @@ func Open(ctx context.Context, env *service.Env, site string, landed func(path s
 		return source, err
 	}
 	o.Preflight = func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Receiver: true}, env.Log) }
-	o.Landed = landed
+	o.Landed, o.Accept = landed, s.Accept
 	return New(ctx, o)
 }
 
 // OpenTo makes the importer of a configured site that another service opens, and that
-// nobody can look into.
+// nobody can look into. What the site accepts is that service's matter.
 func OpenTo(ctx context.Context, env *service.Env, site string, open func() (content.Target, error), landed func(path string, c *content.Change)) (*Importer, error) {
 	o, err := options(env, site)
 	if err != nil {

@@ -98,6 +98,7 @@ func (p *parser) checkSite(key, name string, s Site) {
 	if s.Queue == nil {
 		p.checkNoQueue(key, s)
 	}
+	p.checkAccept(key, s)
 	switch s.drivers() {
 	case 1:
 	case 0:

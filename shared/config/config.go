@@ -61,7 +61,7 @@ type Site struct {
 	Plone  *Plone  `yaml:"plone"`
 	Queue  *Queue  `yaml:"queue"`
 
-	// Accept names the plugins whose payloads a queue takes, all but zexp by default.
+	// Accept names the plugins whose payloads the site takes, all but zexp by default.
 	Accept []string `yaml:"accept"`
 	// ZEXPAllow is the file of globals that exports may name; a built-in list when empty.
 	ZEXPAllow string `yaml:"zexp_allow"`
@@ -193,9 +193,9 @@ func (c *Config) setDefaults() {
 		if s.Queue != nil { // nearly all of its calls only wait for somebody else
 			setDefault(&s.Workers, s.Window)
 			s.Queue.setDefaults()
-			if s.Accept == nil {
-				s.Accept = AcceptedByDefault()
-			}
+		}
+		if s.Accept == nil {
+			_, s.Accept = s.takes()
 		}
 		setDefault(&s.Workers, DefaultWorkers)
 		setDefault(&s.Attempts, DefaultAttempts)

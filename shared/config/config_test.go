@@ -67,6 +67,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		},
 		"two sites, one folder":           {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./x/../a}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: is the folder of site a too"}},
 		"a receiver inside the source":    {base("  a: {folder: {path: ./a}}\n  b: {folder: {path: ./a/b}}", "  c: {from: a, to: [b]}"), []string{"sites.b.folder.path: lies inside the folder of site a"}},
+		"an export for a folder":          {base("  a: {folder: {path: ./a}, accept: [zexp, fss]}", "  {}"), []string{`sites.a.accept: names "zexp"; this site can take content, fss, delete`}},
+		"content for a queue":             {base("  a: {queue: {path: ./a}, accept: [content]}", "  {}"), []string{`sites.a.accept: names "content"; this site can take zexp, fss, delete`}},
 		"a mirror inside a site":          {base("  a: {folder: {path: ./a}, mirror: ./a/m}", "  {}"), []string{"sites.a.mirror: lies inside the folder of site a"}},
 		"a mirror that is a queue":        {base("  a: {folder: {path: ./a}, mirror: ./q}\n  b: {queue: {path: ./q}}", "  {}"), []string{"sites.b.queue.path: is the folder of the mirror of site a too"}},
 		"two sites, one mirror":           {base("  a: {folder: {path: ./a}, mirror: ./m}\n  b: {folder: {path: ./b}, mirror: ./m}", "  {}"), []string{"sites.b.mirror: is the folder of the mirror of site a too"}},

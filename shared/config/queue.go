@@ -29,11 +29,25 @@ func (q *Queue) setDefaults() {
 	setDefault(&q.Keep, Duration(DefaultQueueKeep))
 }
 
-// classicPlugins are those whose payloads have a place in a classic file.
-var classicPlugins = []string{content.PluginZEXP, content.PluginFSS, content.PluginDelete}
+// takes gives the plugins whose payloads a site can take at all, and which of them it does
+// when nothing is said: all but exports, which are code to whoever loads them. Only a queue
+// hands exports on.
+func (s Site) takes() (can, normal []string) {
+	if s.Queue != nil {
+		return []string{content.PluginZEXP, content.PluginFSS, content.PluginDelete}, []string{content.PluginFSS, content.PluginDelete}
+	}
+	can = []string{content.PluginContent, content.PluginFSS, content.PluginDelete}
+	return can, can
+}
 
-// AcceptedByDefault gives all but exports, which are code to whoever loads them.
-func AcceptedByDefault() []string { return []string{content.PluginFSS, content.PluginDelete} }
+func (p *parser) checkAccept(key string, s Site) {
+	can, _ := s.takes()
+	for _, plugin := range s.Accept {
+		if !slices.Contains(can, plugin) {
+			p.add(key+".accept", "names %q; this site can take %s", plugin, strings.Join(can, ", "))
+		}
+	}
+}
 
 func (p *parser) checkQueue(key string, s Site) {
 	if s.Queue.Path == "" {
@@ -42,18 +56,10 @@ func (p *parser) checkQueue(key string, s Site) {
 	if s.Mirror != "" {
 		p.add(key+".mirror", "has no meaning here; the site is a classic queue itself")
 	}
-	for _, plugin := range s.Accept {
-		if !slices.Contains(classicPlugins, plugin) {
-			p.add(key+".accept", "names %q; a queue takes %s", plugin, strings.Join(classicPlugins, ", "))
-		}
-	}
 }
 
 // checkNoQueue refuses keys that only mean something for a queue.
 func (p *parser) checkNoQueue(key string, s Site) {
-	if s.Accept != nil {
-		p.add(key+".accept", "has no meaning here; only a queue takes it in this version")
-	}
 	if s.ZEXPAllow != "" {
 		p.add(key+".zexp_allow", "has no meaning here; only a queue takes it")
 	}
