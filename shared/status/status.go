@@ -76,14 +76,17 @@ func Serve(nc *nats.Conn, role, name string, report func() Report) (stop func(),
 	return func() { _ = sub.Unsubscribe() }, nil
 }
 
-// Ask asks a service. One that does not run gives the state Stopped and no error.
+// Ask asks a service. One that does not run, or does not answer in time, gives the state
+// Stopped and no error.
 func Ask(ctx context.Context, nc *nats.Conn, role, name string) (Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	short, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	m, err := nc.RequestWithContext(ctx, subject.Status(role, name), nil)
+	m, err := nc.RequestWithContext(short, subject.Status(role, name), nil)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return Report{State: Stopped}, nil
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return Report{State: Stopped, Reason: "its process is there and does not answer; it hangs, or is stopped by a signal"}, nil
 	case err != nil:
 		return Report{}, fmt.Errorf("ask %s %s: %w", role, name, err)
 	}

@@ -63,3 +63,14 @@ func TestAnAnswerThatCannotBeReadOrDoesNotComeIsAnError(t *testing.T) {
 		}
 	}
 }
+
+func TestAServiceThatDoesNotAnswerInTimeIsSaidToHang(t *testing.T) {
+	nc := brokertest.Conn(t)
+	if _, err := nc.Subscribe(subject.Status(status.Relay, "public"), func(*nats.Msg) {}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := status.Ask(t.Context(), nc, status.Relay, "public")
+	if err != nil || r.State != status.Stopped || !strings.Contains(r.Reason, "does not answer") {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"synchro.example/shared/broker"
 	"synchro.example/shared/broker/embedded"
 	"synchro.example/shared/config"
+	"synchro.example/shared/control"
 	"synchro.example/shared/service"
 )
 
@@ -92,4 +93,13 @@ func (a *app) reading(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	return reach(ctx, c, a.logger(slog.LevelWarn))
+}
+
+// toldOf gives what people have told the services.
+func toldOf(ctx context.Context, conn *connection) (*control.State, error) {
+	store, err := control.New(ctx, conn.JS)
+	if err != nil {
+		return nil, err
+	}
+	return store.Read(ctx)
 }

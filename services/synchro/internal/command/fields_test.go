@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/overview"
 	"synchro.example/shared/reconcile"
 )
 
@@ -16,7 +17,7 @@ func TestEachFieldForProgramsIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for section, value := range map[string]any{
-		"How it is: status":              siteStatus{},
+		"How it is: status":              overview.Site{},
 		"What failed: errors and replay": deadletter.Entry{},
 		"Proof: verify and reconcile":    reconcile.Difference{},
 		"Before a change: plan":          planned{},

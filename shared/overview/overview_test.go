@@ -1,0 +1,64 @@
+package overview_test
+
+import (
+	"testing"
+
+	"synchro.example/shared/broker/brokertest"
+	"synchro.example/shared/config"
+	"synchro.example/shared/control"
+	"synchro.example/shared/overview"
+	"synchro.example/shared/status"
+)
+
+func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
+	nc := brokertest.Conn(t)
+	js := brokertest.JetStream(t, nc)
+	cfg := &config.Config{
+		Sites: map[string]config.Site{"hq": {}, "paris": {}, "lyon": {}, "spare": {}},
+		Channels: map[string]config.Channel{
+			"public": {From: "hq", To: []string{"paris", "lyon"}},
+		},
+	}
+	for role, r := range map[[2]string]status.Report{
+		{status.Exporter, "hq"}:    {State: status.Running, Pending: 4},
+		{status.Importer, "paris"}: {State: status.Paused, Reason: "the disk is full", Drift: 2},
+		{status.Relay, "public"}:   {State: status.Running},
+	} {
+		stop, err := status.Serve(nc, role[0], role[1], func() status.Report { return r })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+	}
+	store, err := control.New(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Pause(t.Context(), control.Pause{Site: "lyon", Reason: "moving house", By: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := overview.Look(t.Context(), cfg, nc, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []overview.Site{
+		{Name: "hq", Role: "source", State: status.Running, Pending: 4},
+		{Name: "lyon", Role: "receiver", State: status.Stopped},
+		{Name: "paris", Role: "receiver", State: status.Paused, Reason: "the disk is full", Drift: 2},
+		{Name: "spare", Role: "none", State: status.Stopped},
+	}
+	if len(o.Sites) != len(want) {
+		t.Fatalf("got %+v", o.Sites)
+	}
+	for i := range want {
+		if o.Sites[i] != want[i] {
+			t.Errorf("got %+v, want %+v", o.Sites[i], want[i])
+		}
+	}
+	if c := o.Channels; len(c) != 1 || c[0].Name != "public" || c[0].State != status.Running || len(c[0].To) != 2 {
+		t.Errorf("channels are %+v", c)
+	}
+	if len(o.Pauses) != 1 || o.Pauses[0].Reason != "moving house" {
+		t.Errorf("pauses are %+v", o.Pauses)
+	}
+}
