@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"sync"
 	"text/tabwriter"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/spf13/cobra"
 
 	"synchro.example/services/bridge"
@@ -15,6 +17,7 @@ import (
 	"synchro.example/services/exporter"
 	"synchro.example/services/importer"
 	"synchro.example/services/relay"
+	"synchro.example/shared/changelog"
 	"synchro.example/shared/collect"
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
@@ -145,20 +148,20 @@ func (f *fleet) run(ctx context.Context) error {
 // settle brings all sites to the state that the sources have now. Each stage goes on
 // until the one before it has ended and nothing is left of what it sent.
 func (a *app) settle(ctx context.Context, f *fleet) error {
-	exported, exporting := stage(f.exporters, func(e *exporter.Exporter) error {
+	exported, exporting := stage(ctx, f.exporters, func(e *exporter.Exporter) error {
 		left, err := e.Settle(ctx)
 		if left > 0 {
 			f.env.Log.Warn("objects are left out: they are being written, or cannot be read", "count", left)
 		}
 		return err
 	})
-	sent, sending := stage(f.senders, func(s *sender.Sender) error { return s.Settle(ctx) })
+	sent, sending := stage(ctx, f.senders, func(s *sender.Sender) error { return s.Settle(ctx) })
 	byChannel := map[string]*relay.Relay{}
 	for _, r := range f.relays {
 		byChannel[r.Channel()] = r
 	}
-	relayed, relaying := stage(byChannel, func(r *relay.Relay) error { return r.Settle(ctx, both(exported, sent)) })
-	imported, importing := stage(f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
+	relayed, relaying := stage(ctx, byChannel, func(r *relay.Relay) error { return r.Settle(ctx, both(exported, sent)) })
+	imported, importing := stage(ctx, f.importers, func(i *importer.Importer) error { return i.Settle(ctx, relayed) })
 	<-imported
 	err := errors.Join(exporting(), sending(), relaying(), importing())
 	f.mirror(ctx)
@@ -208,13 +211,13 @@ func leftOver(err error) error {
 
 // stage works on all of a kind at the same time. done is closed when they have
 // ended, and result then joins their errors.
-func stage[T any](all map[string]T, work func(T) error) (done <-chan struct{}, result func() error) {
+func stage[T any](ctx context.Context, all map[string]T, work func(T) error) (done <-chan struct{}, result func() error) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
 	for name, one := range all {
 		wg.Go(func() {
-			if err := work(one); err != nil {
+			if err := persist(ctx, func() error { return work(one) }); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 				mu.Unlock()
@@ -230,6 +233,26 @@ func stage[T any](all map[string]T, work func(T) error) (done <-chan struct{}, r
 		<-ended
 		return errors.Join(errs...)
 	}
+}
+
+// persistence is how often work is begun anew because the broker did not answer in time:
+// many sites that start at once keep a slow disk busy.
+const persistence = 5
+
+func persist(ctx context.Context, work func() error) error {
+	pause := backoff.NewExponentialBackOff()
+	for range persistence {
+		err := work()
+		if fault.Of(changelog.Classify(err)).Code != fault.BrokerDown {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause.NextBackOff()):
+		}
+	}
+	return work()
 }
 
 // summary prints what was done, and tells by its error whether anything failed.
