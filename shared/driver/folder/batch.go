@@ -220,6 +220,9 @@ func (b *batch) forget(path string) {
 
 // leave sets back the folders that were worked in.
 func (b *batch) leave() {
+	b.place.keeper.pay(b.place.tree, func(path string, err error) {
+		b.failDirty(path, targetFault(err, "set back folder %q", path))
+	})
 	for path, h := range b.held {
 		if err := b.place.keeper.leave(h.hold, h.dir); err != nil {
 			b.failDirty(path, targetFault(err, "set back folder %q", path))

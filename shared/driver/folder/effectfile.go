@@ -53,19 +53,29 @@ func (b *batch) makeRoom(j *job, i int, to *spot) error {
 	return err
 }
 
-// placeStaged moves the old file first and replaces it then. A crash in between
-// leaves a whole file, and nothing at the old place, where another object may
-// soon be.
+// placeStaged replaces the old file first and moves it then. A crash in between leaves
+// a whole file at the old place, which is where the ledger has the object.
 func (b *batch) placeStaged(j *job, i int, to *spot) error {
 	from, err := b.source(j)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if from != nil {
-		if err := b.vacate(j, i, from, to); err != nil {
+	case from == nil:
+		return b.bringIn(j, i, to)
+	case from.stat.isDir(): // it was a folder
+		if err := b.removeAt(j, i, from); err != nil {
 			return err
 		}
+		return b.bringIn(j, i, to)
 	}
+	if err := b.bringIn(j, i, from); err != nil {
+		return err
+	}
+	return b.renameFile(j, i, from, to)
+}
+
+// bringIn gives a spot the file that was made for a job.
+func (b *batch) bringIn(j *job, i int, to *spot) error {
 	in := func() error { return rename(b.place.staging.top, j.staged, to) }
 	if err := b.inFolders(i, in, to.dir); err != nil {
 		return targetFault(err, "place %q", to.path)
@@ -79,15 +89,10 @@ func (b *batch) placeStaged(j *job, i int, to *spot) error {
 	return nil
 }
 
-// vacate frees the old place of an object whose new file is ready.
-func (b *batch) vacate(j *job, i int, from, to *spot) error {
-	if from.stat.isDir() { // it was a folder
-		return b.removeAt(j, i, from)
-	}
+func (b *batch) renameFile(j *job, i int, from, to *spot) error {
 	if err := b.inFolders(i, func() error { return rename(from.dir, from.name, to) }, from.dir, to.dir); err != nil {
 		return targetFault(err, "move %q to %q", from.path, to.path)
 	}
-	to.empty = false
 	b.did(effectMove, j, to.path)
 	return nil
 }
@@ -105,15 +110,12 @@ func (b *batch) moveFile(j *job, i int, to *spot) error {
 	if err := b.setState(from, j.want); err != nil {
 		return err
 	}
-	err = b.inFolders(i, func() error { return rename(from.dir, from.name, to) }, from.dir, to.dir)
-	if err != nil {
-		undo := b.setState(from, state{mode: from.stat.perm(), mtime: from.stat.mtime})
-		return errors.Join(targetFault(err, "move %q to %q", from.path, to.path), undo)
+	if err := b.renameFile(j, i, from, to); err != nil {
+		return errors.Join(err, b.setState(from, state{mode: from.stat.perm(), mtime: from.stat.mtime}))
 	}
 	if !j.want.matches(from.stat) {
 		b.mark(i, to.dir, to.name)
 	}
-	b.did(effectMove, j, to.path)
 	return nil
 }
 

@@ -25,6 +25,7 @@ type keeper struct {
 	staging *staging
 	mu      sync.Mutex
 	held    map[string]*hold
+	owed    map[string]*hold // that could not be set back yet
 }
 
 type hold struct {
@@ -38,7 +39,7 @@ type hold struct {
 // maxNote is what a link's target may hold; a folder with a longer path goes without a note.
 const maxNote = 4000
 
-func newKeeper(s *staging) *keeper { return &keeper{staging: s, held: map[string]*hold{}} }
+func newKeeper(s *staging) *keeper { return &keeper{staging: s, held: map[string]*hold{}, owed: map[string]*hold{}} }
 
 // enter begins work in the folder at a path. It looks at the folder itself when
 // nobody works there, and only then: before others leave, its time is not its own.
@@ -52,6 +53,11 @@ func (k *keeper) enter(path string, look func() (stat, error)) (*hold, error) {
 	was, err := look()
 	if err != nil {
 		return nil, targetFault(err, "look at folder %q", path)
+	}
+	if h, ok := k.owed[path]; ok && h.was.ino == was.ino {
+		delete(k.owed, path)
+		k.held[path], h.users = h, 1
+		return h, nil
 	}
 	h := &hold{path: path, users: 1, was: was}
 	if err := k.write(h, path); err != nil {
@@ -120,14 +126,16 @@ func (k *keeper) abandon(h *hold) {
 func (k *keeper) set(path string, s state) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if h, ok := k.held[path]; ok {
-		h.was.mtime = s.mtime
-		h.was.mode = h.was.mode&^permBits | s.mode
+	for _, holds := range []map[string]*hold{k.held, k.owed} {
+		if h, ok := holds[path]; ok {
+			h.was.mtime = s.mtime
+			h.was.mode = h.was.mode&^permBits | s.mode
+		}
 	}
 }
 
 // leave ends work in a folder: its time is as before, and after the last user its
-// mode too.
+// mode too. What fails is owed.
 func (k *keeper) leave(h *hold, d *dir) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -143,10 +151,36 @@ func (k *keeper) leave(h *hold, d *dir) error {
 	if h.widened {
 		err = errors.Join(err, unix.Fchmod(d.fd(), h.was.perm()))
 	}
+	if err != nil {
+		k.owed[h.path] = h
+		return err
+	}
+	k.dropNote(h)
+	return nil
+}
+
+func (k *keeper) dropNote(h *hold) {
 	if h.note != "" {
 		k.staging.drop(h.note)
 	}
-	return err
+}
+
+// pay sets back what is owed, and calls failed for what is still refused. A folder that
+// somebody works in comes when that ends.
+func (k *keeper) pay(tree *handle, failed func(path string, err error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for path, h := range k.owed {
+		if k.held[path] != nil {
+			continue
+		}
+		if err := setBack(tree, path, h.was); err != nil {
+			failed(path, err)
+			continue
+		}
+		delete(k.owed, path)
+		k.dropNote(h)
+	}
 }
 
 // setTime sets the modification time of an entry and nothing else, following no link.
@@ -195,6 +229,12 @@ func restore(tree *handle, text string) error {
 			}
 		}
 	}
+	return setBack(tree, path, was)
+}
+
+// setBack gives a folder the time and the rights that it had. One that is gone, or
+// another one by now, is left alone.
+func setBack(tree *handle, path string, was stat) error {
 	d, err := tree.walk(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder) || errors.Is(err, os.ErrPermission) {
 		return nil

@@ -93,7 +93,7 @@ func (b *batch) prepare(ctx context.Context, j *job, sync bool) error {
 	if j.done, err = b.stands(ctx, j); err != nil || j.done {
 		return err
 	}
-	if j.op.SameBytes && j.op.From != "" {
+	if j.op.From != "" {
 		if usable, err := b.usable(ctx, j); err != nil || usable {
 			return err
 		}
@@ -119,7 +119,8 @@ func (b *batch) stands(ctx context.Context, j *job) (bool, error) {
 	return d.holds(ctx, name, j.bytes)
 }
 
-// usable tells whether the file at From is the one that the change speaks of.
+// usable tells whether the file at From is the one that the change speaks of. Where the
+// bytes are new, it may have got them before a crash.
 func (b *batch) usable(ctx context.Context, j *job) (bool, error) {
 	parent, name := split(j.op.From)
 	d, err := b.dir(parent)
@@ -129,6 +130,12 @@ func (b *batch) usable(ctx context.Context, j *job) (bool, error) {
 	st, err := d.at(name)
 	if err != nil || !st.isRegular() || st.size != j.bytes.Size {
 		return false, nil
+	}
+	if !j.op.SameBytes {
+		if j.op.From == j.op.To || !j.want.matches(st) {
+			return false, nil
+		}
+		return d.holds(ctx, name, j.bytes)
 	}
 	if j.op.From == j.op.To || st.size >= trustSize && st.mtime == j.want.mtime {
 		return true, nil
