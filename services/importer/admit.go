@@ -46,6 +46,7 @@ type task struct {
 	attempts int
 	locks    []string
 	turn     *schedule.Task[*task]
+	done     bool // it has taken effect; its turn ends when the ledger has that
 }
 
 func (t *task) uid() string { return t.change.Object.UID }

@@ -32,16 +32,29 @@ type finished struct {
 	batch []result
 }
 
-// finished records what became of a call, and gives its number back.
+// finished records what became of a call.
 func (s *session) finished(ctx context.Context, f finished) error {
 	if err := s.conclude(ctx, f.batch); err != nil {
 		return err
 	}
 	return s.records.Then(ctx, func(err error) {
 		if err == nil {
-			s.calls <- f.call
+			s.kept <- f
 		}
 	})
+}
+
+// settled gives back the number of a call when the ledger has what became of it, and lets
+// those go on that are ordered behind its changes. None of them begins earlier: so no two
+// changes that concern one another are ever in hand together, and what is found after a
+// crash has one explanation.
+func (s *session) settled(f finished) {
+	s.calls <- f.call
+	for _, r := range f.batch {
+		if r.task.done {
+			s.endTurn(r.task)
+		}
+	}
 }
 
 // inHand gives what a call is about to do, as far as something will stand somewhere then.
@@ -102,7 +115,7 @@ func (s *session) takeUp(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.records.Flush(ctx) // before anything else is written down in the place of a hand
 }
 
 // isNews tells whether a hand says something that the ledger does not.
@@ -136,6 +149,9 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 	}
 	s.log.Info("a change took effect before a crash, the ledger is told", "path", h.Path)
 	s.recall(e)
+	if s.locates {
+		s.recallOrigin(e)
+	}
 	return s.records.Enqueue(ctx, m, s.recorded)
 }
 

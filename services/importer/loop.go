@@ -46,6 +46,9 @@ func (s *session) turn(soft, hard context.Context, upstream <-chan struct{}, tic
 	case r := <-s.results:
 		s.running--
 		return false, s.finished(hard, r)
+	case f := <-s.kept:
+		s.settled(f)
+		return false, nil
 	case t := <-s.again:
 		s.asleep--
 		s.due = append(s.due, t)
@@ -60,7 +63,7 @@ func (s *session) turn(soft, hard context.Context, upstream <-chan struct{}, tic
 	case <-tick:
 		return false, s.lookAround(hard, upstream)
 	case <-s.lull(upstream):
-		return s.settled(hard, upstream)
+		return s.isDone(hard, upstream)
 	}
 }
 
@@ -124,8 +127,8 @@ func (s *session) lull(upstream <-chan struct{}) <-chan time.Time {
 	return time.After(askEvery)
 }
 
-// settled tells whether everything is done.
-func (s *session) settled(ctx context.Context, upstream <-chan struct{}) (bool, error) {
+// isDone tells whether everything is done.
+func (s *session) isDone(ctx context.Context, upstream <-chan struct{}) (bool, error) {
 	if !isClosed(upstream) {
 		return false, nil
 	}

@@ -35,7 +35,8 @@ func (s *session) succeed(ctx context.Context, r result) error {
 	}
 	left, moved := s.actual.Place(t.uid())
 	s.recall(e)
-	s.finish(t)
+	s.unplan(t)
+	t.done = true
 	if err := s.inherited(ctx, t); err != nil {
 		return err
 	}
@@ -73,13 +74,22 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 	return e
 }
 
-// finish ends a task's turn and takes it out of the plan.
+// finish takes a task that has done nothing out of the plan and ends its turn.
 func (s *session) finish(t *task) {
+	s.unplan(t)
+	s.endTurn(t)
+}
+
+func (s *session) unplan(t *task) {
 	uid := t.uid()
 	if newest := s.newest[uid]; newest == nil || newest == t {
 		delete(s.newest, uid)
 		s.plan.clear(uid)
 	}
+}
+
+// endTurn lets those go on that are ordered behind a task.
+func (s *session) endTurn(t *task) {
 	if t.turn != nil {
 		s.tasks.Done(t.turn)
 		t.turn = nil

@@ -53,6 +53,7 @@ type session struct {
 
 	inbox   chan delivery
 	results chan finished
+	kept    chan finished // that the ledger has
 	again   chan *task
 	broken  chan error // from consumers and the ledger
 	due     []*task    // to be tried again now
@@ -118,7 +119,7 @@ func newSession(i *Importer) *session {
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{}, discarded: map[string]version.Version{},
 		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{}, codes: map[fault.Code]int{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
-		calls: make(chan int, callsPer*i.Workers), results: make(chan finished, i.Workers), again: make(chan *task), broken: make(chan error, 1),
+		calls: make(chan int, callsPer*i.Workers), results: make(chan finished, i.Workers), kept: make(chan finished, callsPer*i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
 		asked:  make(chan func() error), orders: make(chan string, 1), reconnects: i.NC.Stats().Reconnects,
 	}

@@ -103,7 +103,9 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 	from, _ := s.actual.Path(uid)
 	if t.change.Kind == content.Removed {
 		if from == "" {
-			return content.Op{}, false, s.conclude(ctx, []result{{task: t}})
+			err := s.conclude(ctx, []result{{task: t}})
+			s.endTurn(t) // nothing was done, so that nobody has to wait for the ledger
+			return content.Op{}, false, err
 		}
 		if child, ok := s.keptBy(uid); ok {
 			return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, child) })
