@@ -85,6 +85,46 @@ func (s *session) consume(ctx context.Context, streamName, filter, channel strin
 	}, nil
 }
 
+// lookEvery is how often an idle session asks the broker whether it waits for something.
+const lookEvery = 3 * time.Second
+
+// watchLine ends a session for which the broker has something on its way that never comes:
+// the line was dead for a while, and nobody has noticed.
+func (s *session) watchLine(ctx context.Context) {
+	before := uint64(0) // the positions when something was on its way last, put together
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookEvery):
+		}
+		idle := false
+		s.inLoop(ctx, func() error { idle = s.idle(); return nil })
+		floors, pending := s.positions(ctx)
+		if idle && pending && floors == before {
+			s.breakOff(errReconnected)
+			return
+		}
+		if before = 0; idle && pending {
+			before = floors
+		}
+	}
+}
+
+// positions gives how far the consumers are, in one number, and whether anything that they
+// have given out is not acknowledged.
+func (s *session) positions(ctx context.Context) (floors uint64, pending bool) {
+	for _, c := range s.consumers {
+		info, err := c.Info(ctx)
+		if err != nil {
+			return 0, false // who reads will be told
+		}
+		floors += info.AckFloor.Stream + 1
+		pending = pending || info.NumAckPending > 0
+	}
+	return floors, pending
+}
+
 // consumeError ends the session when a consumer is gone; a new one makes it again.
 func (s *session) consumeError(streamName string, err error) {
 	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -100,6 +100,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 		defer reconcile.Listen(s.NC, status.Importer, s.Site, s.order)()
 		var beside sync.WaitGroup
 		beside.Go(func() { s.reconcile(ctx) })
+		beside.Go(func() { s.watchLine(ctx) })
 		err = s.loop(soft, ctx, upstream)
 		stop()
 		cancel()

@@ -131,10 +131,7 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
 	}
 	if !s.covered(t, from, to) {
-		t.turns++
-		s.tasks.Done(t.turn)
-		t.locks = nil
-		s.queue(t)
+		s.anotherTurn(t, from, to)
 		return content.Op{}, false, nil
 	}
 	return s.operation(t, from, to), true, nil
@@ -153,6 +150,26 @@ func (s *session) keptBy(uid string) (child string, ok bool) {
 // covered tells whether a task's turn is about the paths that it works on.
 func (s *session) covered(t *task, from, to string) bool {
 	return slices.Contains(t.locks, to) && (from == "" || slices.Contains(t.locks, from))
+}
+
+// anotherTurn queues a task again, under the paths that it works on as things are. Where a
+// newer change of the object is queued, the task must not come after that and gives way to it.
+func (s *session) anotherTurn(t *task, from, to string) {
+	if newest := s.newest[t.uid()]; newest != nil && newest != t && !t.aside {
+		newest.acks = append(newest.acks, t.acks...)
+		s.finish(t)
+		return
+	}
+	s.endTurn(t)
+	t.turns++
+	t.locks = []string{to}
+	if from != "" {
+		t.locks = append(t.locks, from)
+	}
+	if planned, ok := s.plan.pathIn(t.place); ok {
+		t.locks = append(t.locks, planned)
+	}
+	t.turn = s.tasks.Add(t, t.locks...)
 }
 
 // leave ends a task's turn and settles it otherwise.

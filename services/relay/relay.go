@@ -34,6 +34,8 @@ const (
 	fetchCount = 256
 	fetchWait  = 250 * time.Millisecond
 	ackWait    = time.Minute
+	// askAfter is how long nothing may come before the broker is asked why.
+	askAfter = 2 * time.Second
 )
 
 // Options are what a relay needs. All fields up to Log are required.
@@ -80,6 +82,8 @@ type Relay struct {
 	reread    atomic.Bool       // it is to be read again
 	// reconnects is how often the connection had come back when open was called.
 	reconnects uint64
+	heard      time.Time // when something came, or the broker was asked
+	floor      uint64    // what it then had as acknowledged
 	done       atomic.Int64
 	report     atomic.Pointer[status.Report]
 }
@@ -204,13 +208,29 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// afresh gives the consumer anew when the connection to the broker was lost meanwhile:
-// what was on its way then would come again only after ackWait.
+// afresh gives the consumer anew when the connection to the broker was lost meanwhile, or
+// was dead for a while: what was on its way then would come again only after ackWait.
 func (r *Relay) afresh(ctx context.Context, consumer jetstream.Consumer) (jetstream.Consumer, error) {
-	if r.nc.Stats().Reconnects == r.reconnects {
+	if r.nc.Stats().Reconnects == r.reconnects && !r.stalled(ctx, consumer) {
 		return consumer, nil
 	}
 	return r.open(ctx)
+}
+
+// stalled tells whether the broker goes on waiting for what never came here. It is asked
+// when nothing has come for a while.
+func (r *Relay) stalled(ctx context.Context, consumer jetstream.Consumer) bool {
+	if time.Since(r.heard) < askAfter {
+		return false
+	}
+	r.heard = time.Now()
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return false // the next round will say what is wrong
+	}
+	before := r.floor
+	r.floor = info.AckFloor.Stream
+	return info.NumAckPending > 0 && r.floor == before
 }
 
 // open reads the channel's log, mends what is missing in it, and gives the consumer
@@ -296,6 +316,7 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 	if err != nil || len(msgs) == 0 {
 		return 0, err
 	}
+	r.heard = time.Now()
 	var batch []relayed
 	for _, m := range msgs {
 		if !subject.IsAside(m.Subject()) {

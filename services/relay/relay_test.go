@@ -256,3 +256,26 @@ func TestAPausedChannelWaits(t *testing.T) {
 	w.must(store.Pause(t.Context(), p))
 	w.eventually("it goes on", w.complete)
 }
+
+// A line that is dead and not cut takes what the broker sends, and nobody notices.
+func TestWhatWasSentIntoTheVoidIsPassedOnBeforeTheBrokerGivesItUp(t *testing.T) {
+	w := newWorld(t)
+	w.start(w.relay())
+	w.export(content.Modified, "uid-first")
+	w.eventually("the relay works", w.complete)
+	void, err := w.js.Consumer(t.Context(), subject.ExportStream("hq"), subject.RelayConsumer("public"))
+	w.must(err)
+	taken := 0
+	for range 100 { // the broker serves one request after the other
+		batch, err := void.Fetch(1, jetstream.FetchMaxWait(100*time.Millisecond))
+		w.must(err)
+		w.export(content.Modified, uids(0, 20)...)
+		if taken = len(drain(batch)); taken > 0 {
+			break
+		}
+	}
+	if taken == 0 {
+		t.Fatal("the relay got everything")
+	}
+	w.eventually("all is passed on", w.complete)
+}

@@ -39,7 +39,9 @@ type hold struct {
 // maxNote is what a link's target may hold; a folder with a longer path goes without a note.
 const maxNote = 4000
 
-func newKeeper(s *staging) *keeper { return &keeper{staging: s, held: map[string]*hold{}, owed: map[string]*hold{}} }
+func newKeeper(s *staging) *keeper {
+	return &keeper{staging: s, held: map[string]*hold{}, owed: map[string]*hold{}}
+}
 
 // enter begins work in the folder at a path. It looks at the folder itself when
 // nobody works there, and only then: before others leave, its time is not its own.
