@@ -62,7 +62,7 @@ func (s *session) inHand(batch []result) []ledger.Hand {
 	var hands []ledger.Hand
 	for _, r := range batch {
 		if r.op.To != "" {
-			hands = append(hands, ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To})
+			hands = append(hands, ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: ledger.Nameless(r.op.Change.Payloads)})
 		}
 	}
 	return hands
@@ -163,7 +163,7 @@ func stands(ctx context.Context, site content.Source, h *ledger.Hand) (there, wh
 	if err != nil {
 		return false, false, ctx.Err()
 	}
-	whole = content.DigestOf(payloads) == h.Entry.Digest
+	whole = ledger.Nameless(payloads) == h.Content
 	isFolder := len(payloads) == 1 && payloads[0].Plugin == content.PluginContent
 	return whole || h.Entry.Type == content.TypeFolder && isFolder, whole, nil
 }

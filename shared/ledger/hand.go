@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -10,6 +11,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"synchro.example/shared/changelog"
+	"synchro.example/shared/content"
 	"synchro.example/shared/subject"
 )
 
@@ -19,6 +21,18 @@ import (
 type Hand struct {
 	Entry Entry  `msgpack:"entry"`
 	Path  string `msgpack:"path"`
+	// Content is the digest of the payloads without their names: an object that has left its
+	// place for a moment is not called what its payloads say.
+	Content content.Digest `msgpack:"content"`
+}
+
+// Nameless gives the digest of payloads whatever their bytes are called.
+func Nameless(payloads []content.Payload) content.Digest {
+	payloads = slices.Clone(payloads)
+	for i := range payloads {
+		payloads[i].Names = nil
+	}
+	return content.DigestOf(payloads)
 }
 
 // HandMessage makes the message that keeps what one call has in hand, in the place of what

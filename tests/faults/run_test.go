@@ -52,8 +52,6 @@ type run struct {
 	beside  sync.WaitGroup
 	readers []*workload.Reader
 
-	left map[string]map[string]bool // what kills have left behind, by site
-
 	mu      sync.Mutex
 	auditOn bool
 	found   []history.Violation
@@ -215,13 +213,8 @@ func (r *run) settle(limit time.Duration) {
 // converge waits until all receivers equal the source, and gives what differs in the end.
 func (r *run) converge(limit time.Duration) []string {
 	end := time.Now().Add(limit)
-	soon := time.Now().Add(min(limit/2, 20*time.Second))
 	for {
 		lines := r.differences()
-		if len(lines) > 0 && time.Now().After(soon) {
-			r.findLeft()
-			lines = r.differences()
-		}
 		if len(lines) == 0 || time.Now().After(end) {
 			return lines
 		}
@@ -242,12 +235,12 @@ func (r *run) differences() (lines []string) {
 		}
 		want := workload.Tree{}
 		for p, o := range source {
-			if !r.except(site, p) && !r.touched(site, p) {
+			if !r.except(site, p) {
 				want[p] = o
 			}
 		}
 		for p := range tree {
-			if r.except(site, p) || r.touched(site, p) {
+			if r.except(site, p) {
 				delete(tree, p)
 			}
 		}
@@ -276,11 +269,7 @@ func (r *run) verdict(limit time.Duration) []history.Violation {
 	found = append(found, r.atRest(len(lines) == 0)...)
 	for _, reader := range r.readers {
 		seen, reads := reader.Found()
-		for _, v := range seen {
-			if !r.aboutLeft(v) {
-				found = append(found, v)
-			}
-		}
+		found = append(found, seen...)
 		r.hist.Count("reads", reads)
 	}
 	r.mu.Lock()
@@ -343,9 +332,6 @@ func (r *run) noneFailed() {
 	for i, f := range failed {
 		if i == 5 {
 			break
-		}
-		if len(r.left[f.Site]) > 0 && (f.Code == "not-empty" || f.Code == "waiting") {
-			continue
 		}
 		r.t.Errorf("%s: %s is in ERROR: %s: %s", f.Site, f.Path, f.Code, f.Reason)
 	}

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -87,15 +85,6 @@ func parseWrites(r io.Reader) ([]Write, error) {
 // object has one of them.
 var makes = []string{"create", "rewrite", "mkdir"}
 
-// asidePrefix begins the name that an object has for a moment while a ring of moves is
-// carried out. What happens there is left out, and the object begins anew after it: two
-// known bugs (docs/reliability.md, "Bugs found") make more of it than there should be.
-const asidePrefix = ".synchro-aside-"
-
-func startOver(seen map[effect]bool, w Write) {
-	maps.DeleteFunc(seen, func(e effect, _ bool) bool { return e.uid == w.UID && e.version == w.Version })
-}
-
 type effect struct{ uid, version, op, path string }
 
 // JudgeWrites finds effects that were made twice, or out of order. published gives the
@@ -108,10 +97,6 @@ func JudgeWrites(site string, writes []Write, published func(uid string) (versio
 		found = append(found, Violation{i, site, fmt.Sprintf(format, args...)})
 	}
 	for _, w := range writes {
-		if strings.HasPrefix(w.Path, asidePrefix) {
-			startOver(seen, w)
-			continue
-		}
 		if last, ok := newest[w.UID]; ok && w.Version < last.Version {
 			say(Order, "%s %s has version %s, after %s at %s", w.Op, w.Path, w.Version, last.Version, last.Path)
 			continue
