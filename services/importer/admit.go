@@ -56,15 +56,15 @@ type admission struct {
 	*session
 	ctx     context.Context
 	channel string
-	under   map[string]bool // uids that are being admitted
-	again   string          // the uid that is applied although the ledger has it
+	under   map[string]*content.Change // that are being admitted, by uid
+	again   string                     // the uid that is applied although the ledger has it
 }
 
 // admit queues a change, unless the site has it already. What it needs and the
 // queue lacks is looked up in the log and queued before it: in a log that keeps
 // only the newest state of each object, a container may stand behind its content.
 func (s *session) admit(ctx context.Context, channel string, c *content.Change, ack func()) error {
-	a := &admission{session: s, ctx: ctx, channel: channel, under: map[string]bool{}}
+	a := &admission{session: s, ctx: ctx, channel: channel, under: map[string]*content.Change{}}
 	return a.take(c, ack)
 }
 
@@ -81,7 +81,7 @@ func (a *admission) take(c *content.Change, ack func()) error {
 		queued.acks = append(queued.acks, ack)
 		return nil
 	}
-	a.under[uid] = true
+	a.under[uid] = c
 	defer delete(a.under, uid)
 	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}, again: uid == a.again}
 	waitsFor, err := a.prepare(t)
@@ -149,7 +149,7 @@ func (a *admission) prepare(t *task) (waitsFor string, err error) {
 
 // fetch queues the newest change of an object if the log has one that is not queued.
 func (a *admission) fetch(uid string) error {
-	if a.under[uid] {
+	if a.under[uid] != nil {
 		return nil
 	}
 	c, err := a.lookup(a.ctx, a.channel, uid)
@@ -216,8 +216,9 @@ func (a *admission) freeFirst(t *task) error {
 		t.instead = holder
 		return nil
 	}
-	if a.under[holder] {
-		return a.stepAside(holder)
+	if c := a.under[holder]; c != nil {
+		a.stepAside(c)
+		return nil
 	}
 	h, err := a.newestOf(holder)
 	if err != nil {
@@ -254,13 +255,8 @@ func (s *session) channelOf(uid string) string {
 
 // stepAside breaks a ring: the object leaves its place for a name of its own at the
 // root, until its own change, which is being admitted, takes it to where it belongs.
-func (a *admission) stepAside(uid string) error {
-	c, err := a.lookup(a.ctx, a.channel, uid)
-	if c == nil || err != nil {
-		return err
-	}
-	a.queue(&task{change: c, channel: a.channel, place: tree.Place{Name: asideName + uid}, aside: true})
-	return nil
+func (a *admission) stepAside(c *content.Change) {
+	a.queue(&task{change: c, channel: a.channel, place: tree.Place{Name: asideName + c.Object.UID}, aside: true})
 }
 
 // queue gives a task to the scheduler, under the paths that it has in the plan.

@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 
+	"synchro.example/shared/content"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/version"
 )
@@ -85,6 +86,6 @@ func (s *session) applyAgain(ctx context.Context, channel, uid string) error {
 	if c == nil || err != nil {
 		return err
 	}
-	a := &admission{session: s, ctx: ctx, channel: channel, under: map[string]bool{}, again: uid}
+	a := &admission{session: s, ctx: ctx, channel: channel, under: map[string]*content.Change{}, again: uid}
 	return a.take(c, func() {})
 }

@@ -175,7 +175,7 @@ func (s *session) placeAgain(ctx context.Context) error {
 			s.doubt(uid)
 			continue
 		}
-		a := &admission{session: s, ctx: ctx, channel: o.channel, under: map[string]bool{}}
+		a := &admission{session: s, ctx: ctx, channel: o.channel, under: map[string]*content.Change{}}
 		if err := a.lookAgain(uid); err != nil {
 			return err
 		}
