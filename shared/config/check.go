@@ -39,6 +39,9 @@ func (c *Config) resolve(dir string) {
 		if s.Plone != nil {
 			paths = append(paths, s.Plone.paths()...)
 		}
+		if s.Seed != nil {
+			paths = append(paths, &s.Seed.Path)
+		}
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -102,7 +105,7 @@ func (p *parser) checkSite(key, name string, s Site) {
 	switch s.drivers() {
 	case 1:
 	case 0:
-		p.add(key, "has no driver; this version has: folder, plone, queue")
+		p.add(key, "has no driver; this version has: folder, plone, queue, seed")
 	default:
 		p.add(key, "has more than one driver; keep one")
 	}
@@ -111,6 +114,8 @@ func (p *parser) checkSite(key, name string, s Site) {
 		p.checkQueue(key, s)
 	case s.Plone != nil:
 		p.checkPlone(key+".plone", s.Plone)
+	case s.Seed != nil && s.Seed.Path == "":
+		p.add(key+".seed.path", "is missing; it is the folder, the zip or the JSON file of an export")
 	case s.Folder != nil:
 		p.checkFolder(key+".folder", s.Folder)
 	}
@@ -138,7 +143,7 @@ func (p *parser) checkFolder(key string, f *Folder) {
 
 // drivers counts those that a site has.
 func (s Site) drivers() (n int) {
-	for _, has := range []bool{s.Folder != nil, s.Plone != nil, s.Queue != nil} {
+	for _, has := range []bool{s.Folder != nil, s.Plone != nil, s.Queue != nil, s.Seed != nil} {
 		if has {
 			n++
 		}
@@ -174,6 +179,9 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 		}
 		if slices.Contains(ch.To[:i], site) {
 			p.add(key+".to", "names %s twice", site)
+		}
+		if c.Sites[site].Seed != nil {
+			p.add(key+".to", "names %s, an export, which can only be a source", site)
 		}
 		if to := c.Sites[site].Folder; to != nil && to.Form == FormFiles && c.Sites[ch.From].objects() {
 			p.add(key+".to", "names %s, a folder of files, and %s has objects with fields; write `form: %s` into sites.%s.folder", site, ch.From, FormObjects, site)

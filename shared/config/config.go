@@ -60,6 +60,7 @@ type Site struct {
 	Folder *Folder `yaml:"folder"`
 	Plone  *Plone  `yaml:"plone"`
 	Queue  *Queue  `yaml:"queue"`
+	Seed   *Seed   `yaml:"seed"`
 
 	// Accept names the plugins whose payloads the site takes, all but zexp by default.
 	Accept []string `yaml:"accept"`
@@ -107,6 +108,14 @@ type Folder struct {
 	Form string `yaml:"form"`
 }
 
+// Seed is the driver for an export of a Plone site in files. It is a source only.
+type Seed struct {
+	// Path is the folder, the zip or the JSON file.
+	Path string `yaml:"path"`
+	// Rescan is the time between looks whether there is another one.
+	Rescan Duration `yaml:"rescan"`
+}
+
 // What the files of a folder site are.
 const (
 	FormFiles   = "files"   // objects of their own
@@ -115,7 +124,7 @@ const (
 
 // objects tells whether what comes from a site has fields, as content of a CMS does.
 func (s Site) objects() bool {
-	return s.Plone != nil || s.Folder != nil && s.Folder.Form == FormObjects
+	return s.Plone != nil || s.Seed != nil || s.Folder != nil && s.Folder.Form == FormObjects
 }
 
 // Channel sends the content of one site to others.
@@ -209,6 +218,9 @@ func (c *Config) setDefaults() {
 		if s.Plone != nil {
 			s.Plone.setDefaults()
 		}
+		if s.Seed != nil {
+			setDefault(&s.Seed.Rescan, Duration(DefaultRescan))
+		}
 		c.Sites[name] = s
 	}
 }
@@ -218,6 +230,9 @@ func (c *Config) setDefaults() {
 func (s Site) Rescan() (rescan, settle time.Duration) {
 	if s.Plone != nil {
 		return time.Duration(s.Plone.Rescan), PloneSettle
+	}
+	if s.Seed != nil {
+		return time.Duration(s.Seed.Rescan), PloneSettle
 	}
 	return time.Duration(s.Folder.Rescan), time.Duration(s.Folder.Settle)
 }

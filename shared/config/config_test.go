@@ -83,6 +83,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		"wrong parents":                   {base(two, "  c: {from: a, to: [b], parents: all}"), []string{`:6: channels.c.parents: is "all", want bare or require`}},
 		"a bad name":                      {base("  Paris: {folder: {path: ./a}}", "  {}"), []string{":3: sites.Paris: is not a usable name"}},
 		"objects into a folder of files":  {base("  a: {folder: {path: ./a, form: objects}}\n  b: {folder: {path: ./b}}", "  c: {from: a, to: [b]}"), []string{":6: channels.c.to: names b, a folder of files, and a has objects with fields; write `form: objects` into sites.b.folder"}},
+		"an export that is to receive":    {base("  a: {folder: {path: ./a}}\n  b: {seed: {path: ./b}}", "  c: {from: a, to: [b]}"), []string{"channels.c.to: names b, an export, which can only be a source"}},
+		"an export of nothing":            {base("  b: {seed: {}}", "  {}"), []string{"sites.b.seed.path: is missing"}},
 		"a wrong form":                    {base("  a: {folder: {path: ./a, form: pages}}", "  {}"), []string{`sites.a.folder.form: is "pages", want files or objects`}},
 		"no driver":                       {base("  a: {}", "  {}"), []string{"sites.a: has no driver"}},
 		"wrong types":                     {base("  a: {folder: {path: ./a, settle: soon}, workers: many}", "  {}"), []string{":3: ", "a duration such as", "a whole number"}},

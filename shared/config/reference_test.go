@@ -30,7 +30,7 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 	}
 	c := Config{
 		Broker:   Broker{Embedded: &Embedded{}},
-		Sites:    map[string]Site{"NAME": {Folder: &Folder{}, Plone: &Plone{}}},
+		Sites:    map[string]Site{"NAME": {Folder: &Folder{}, Plone: &Plone{}, Seed: &Seed{}}},
 		Channels: map[string]Channel{"NAME": {}},
 	}
 	c.setDefaults()

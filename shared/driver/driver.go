@@ -13,6 +13,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/driver/folder"
 	"synchro.example/shared/driver/plone"
+	"synchro.example/shared/driver/seed"
 	"synchro.example/shared/driver/sidecar"
 	"synchro.example/shared/fault"
 )
@@ -26,6 +27,12 @@ func Check(name string, s config.Site) error {
 	}
 	if s.Queue != nil {
 		return notHere(name)
+	}
+	if s.Seed != nil {
+		if _, err := os.Stat(s.Seed.Path); err != nil {
+			return fault.New(fault.Stop, fault.Misconfigured, fmt.Errorf("sites.%s.seed.path: %w", name, err))
+		}
+		return nil
 	}
 	if err := checkFolder(s.Folder.Path); err != nil {
 		return fault.New(fault.Stop, fault.Misconfigured, fmt.Errorf("sites.%s.folder.path: %w", name, err))
@@ -55,6 +62,9 @@ func checkFolder(path string) error {
 func OpenSource(name string, s config.Site, log *slog.Logger) (content.Source, error) {
 	if s.Plone != nil {
 		return plone.OpenSource(ploneOptions(name, s.Plone, log))
+	}
+	if s.Seed != nil {
+		return seed.OpenSource(seed.Options{Path: s.Seed.Path, Log: log.With("site", name)})
 	}
 	if s.Folder.Form == config.FormObjects {
 		return sidecar.OpenSource(folderOptions(name, s, log))

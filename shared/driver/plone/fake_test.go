@@ -77,8 +77,8 @@ type fakeUpload struct {
 
 // fakeSchemas are the fields of the fake's types, by what they hold.
 var fakeSchemas = map[string]map[string]string{
-	"Folder":   {"relatedItems": "Relation List", "exclude_from_nav": "Yes/No"},
-	"Document": {"relatedItems": "Relation List", "text": "Rich Text", "exclude_from_nav": "Yes/No", "changeNote": "Text line (String)", "blocks": "JSONField"},
+	"Folder":   {"relatedItems": "Relation List"},
+	"Document": {"relatedItems": "Relation List", "text": "Rich Text", "changeNote": "Text line (String)", "blocks": "JSONField"},
 	"File":     {"file": "File", "relatedItems": "Relation List"},
 	"Image":    {"image": "Image"},
 	"Link":     {"remoteUrl": "Text line (String)"},
@@ -86,7 +86,7 @@ var fakeSchemas = map[string]map[string]string{
 
 var fakeCommon = map[string]string{
 	"title": "Text line (String)", "description": "Text", "rights": "Text", "subjects": "Tuple", "creators": "Tuple", "contributors": "Tuple",
-	"effective": "Date/Time", "expires": "Date/Time", "language": "Choice", "id": "Text line (String)",
+	"effective": "Date/Time", "expires": "Date/Time", "language": "Choice", "exclude_from_nav": "Yes/No", "id": "Text line (String)",
 }
 
 func newFake(t testing.TB) *fakePlone {

@@ -4,6 +4,7 @@ package plone
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"image"
 	"image/png"
@@ -19,6 +20,7 @@ import (
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/driver/folder"
+	"synchro.example/shared/driver/seed"
 	"synchro.example/shared/driver/sidecar"
 )
 
@@ -176,6 +178,139 @@ func TestAFolderGoesIntoASiteAndBack(t *testing.T) {
 		check(t, json.Unmarshal([]byte(other.files(false)["docs/whole.htm.plone.json"]), &card))
 		if card["type"] != "Document" || card["uid"] == "" {
 			t.Errorf("its card is %v", card)
+		}
+	})
+}
+
+// oldObject is an object as collective.exportimport writes it on Plone 4.3.
+func oldObject(typ, path, name string, more jsonMap) jsonMap {
+	const old = "http://localhost:8080/Plone"
+	parent, parentType := old, "Plone Site"
+	if up := parentPath(path); up != "" {
+		parent, parentType = old+"/"+up, "Folder"
+	}
+	o := jsonMap{
+		"@id": old + "/" + path, "@type": typ, "UID": uidOf(name), "id": path[strings.LastIndexByte(path, '/')+1:],
+		"parent": jsonMap{"@id": parent, "@type": parentType, "title": "x"}, "title": "Title of " + name, "description": "told & tried",
+		"subject": []string{"alt", "neu"}, "creators": []string{"jane"}, "contributors": []string{}, "rights": "", "language": "en",
+		"effectiveDate": "2009-01-03T01:00:00+01:00", "expirationDate": nil, "creation_date": "2009-01-02T03:04:05+01:00",
+		"modification_date": "2011-02-03T04:05:06+01:00", "excludeFromNav": true, "allowDiscussion": false, "is_folderish": typ == "Folder",
+		"constrainTypesMode": -1, "customView": false, "presentation": false, "review_state": "published", "version": "current",
+		"workflow_history": jsonMap{"simple_publication_workflow": []any{
+			jsonMap{"action": nil, "actor": "jane", "comments": "", "review_state": "private", "time": "2009-01-02T03:04:05+01:00"},
+			jsonMap{"action": "publish", "actor": "jane", "comments": "at last", "review_state": "published", "time": "2009-01-03T01:00:00+01:00"},
+		}},
+	}
+	maps.Copy(o, more)
+	return o
+}
+
+// oldExport writes the export of a site of old, with the given types only.
+func oldExport(t *testing.T, dir string, types []string) {
+	t.Helper()
+	image := base64.StdEncoding.EncodeToString(picture(t))
+	objects := []jsonMap{
+		oldObject("Folder", "news", "news", jsonMap{"layout": "folder_summary_view"}),
+		oldObject("Document", "news/page", "page", jsonMap{"text": jsonMap{
+			"content-type": "text/html", "data": "<h1>Alt &amp; neu</h1>\r\n<p>caf\u00e9 &nbsp; <a href=\"resolveuid/" + uidOf("news") + "\">n</a></p>",
+		}}),
+		oldObject("File", "news/report.pdf", "report", jsonMap{"review_state": nil, "workflow_history": jsonMap{}, "file": jsonMap{
+			"filename": "Bericht 1.pdf", "content-type": "application/pdf", "encoding": "base64", "data": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("%PDF"), 500_000)),
+		}}),
+		oldObject("Image", "news/photo", "photo", jsonMap{"review_state": nil, "workflow_history": jsonMap{}, "image": jsonMap{
+			"filename": "photo.png", "content-type": "image/png", "encoding": "base64", "data": image,
+		}}),
+		oldObject("Link", "news/link", "link", jsonMap{"remoteUrl": "http://www.example.org/?a=1&b"}),
+		oldObject("Document", "news/draft", "draft", jsonMap{"review_state": "private", "effectiveDate": "1969-12-30T23:00:00+00:00", "workflow_history": jsonMap{}}),
+		oldObject("Event", "news/party", "party", jsonMap{"startDate": "2012-05-06T18:00:00+00:00", "endDate": "2012-05-06T20:00:00+00:00", "contactName": "Jane"}),
+		oldObject("News Item", "news/item", "item", jsonMap{"imageCaption": "a photo", "text": jsonMap{"content-type": "text/html", "data": "<p>news</p>"}, "image": jsonMap{
+			"filename": "lead.png", "content-type": "image/png", "encoding": "base64", "data": image,
+		}}),
+		oldObject("Topic", "all", "all", jsonMap{"layout": "atct_topic_view", "query": []any{
+			jsonMap{"i": "portal_type", "o": "plone.app.querystring.operation.selection.any", "v": []string{"Document"}},
+		}}),
+	}
+	objects = slices.DeleteFunc(objects, func(o jsonMap) bool { return !slices.Contains(types, o["@type"].(string)) })
+	var ordering []jsonMap
+	for i, name := range []string{"photo", "page", "report", "draft", "item", "link", "party"} {
+		ordering = append(ordering, jsonMap{"uuid": uidOf(name), "order": i})
+	}
+	for name, v := range map[string]any{
+		"Plone.json": objects,
+		"relations.json": []jsonMap{
+			{"from_uuid": uidOf("page"), "to_uuid": uidOf("report"), "relationship": "relatesTo"},
+			{"from_uuid": uidOf("page"), "to_uuid": uidOf("news"), "relationship": "relatesTo"},
+		},
+		"ordering.json": ordering,
+	} {
+		b, err := json.MarshalIndent(v, "", "    ")
+		check(t, err)
+		check(t, os.WriteFile(filepath.Join(dir, name), b, 0o644))
+	}
+}
+
+// byHand makes on a site of today what the export of old has, as an editor would.
+func byHand(t *testing.T, s *site, types []string) {
+	t.Helper()
+	common := func(name string, more jsonMap) jsonMap {
+		m := jsonMap{
+			"UID": uidOf(name), "title": "Title of " + name, "description": "told & tried", "subjects": []string{"alt", "neu"}, "creators": []string{"jane"},
+			"exclude_from_nav": true, "effective": "2009-01-03T00:00:00+00:00", "language": "en",
+		}
+		maps.Copy(m, more)
+		return m
+	}
+	text := func(s string) jsonMap { return markup(s) }
+	put := func(parent, typ, id, name string, more jsonMap) {
+		if slices.Contains(types, typ) || typ == "Collection" && slices.Contains(types, "Topic") {
+			s.put(t, parent, typ, id, common(name, more))
+			if name != "draft" && typ != "File" && typ != "Image" {
+				must[jsonMap](t)(s.call("POST", s.at(parent)+"/"+id+"/@workflow/publish", nil))
+			}
+		}
+	}
+	put("", "Folder", "news", "news", jsonMap{"layout": "summary_view"})
+	put("news", "Image", "photo", "photo", jsonMap{"image": upload("photo.png", "image/png", picture(t))})
+	put("news", "Document", "page", "page", jsonMap{"text": text("<h1>Alt &amp; neu</h1>\n<p>caf\u00e9 &nbsp; <a href=\"resolveuid/" + uidOf("news") + "\">n</a></p>")})
+	put("news", "File", "report.pdf", "report", jsonMap{"file": upload("Bericht 1.pdf", "application/pdf", bytes.Repeat([]byte("%PDF"), 500_000))})
+	check(t, s.edit("news/page", jsonMap{"relatedItems": []string{uidOf("report"), uidOf("news")}}))
+	put("news", "Document", "draft", "draft", jsonMap{"effective": nil})
+	put("news", "News Item", "item", "item", jsonMap{"image_caption": "a photo", "text": text("<p>news</p>"), "image": upload("lead.png", "image/png", picture(t))})
+	put("news", "Link", "link", "link", jsonMap{"remoteUrl": "http://www.example.org/?a=1&b"})
+	put("news", "Event", "party", "party", jsonMap{"start": "2012-05-06T18:00:00+00:00", "end": "2012-05-06T20:00:00+00:00", "contact_name": "Jane"})
+	put("", "Collection", "all", "all", jsonMap{"layout": "listing_view", "query": []any{
+		jsonMap{"i": "portal_type", "o": "plone.app.querystring.operation.selection.any", "v": []string{"Document"}},
+	}})
+}
+
+// typesOf are those of the old types that a site of today has a place for.
+func typesOf(s *site) []string {
+	types := []string{"Folder", "Document", "File", "Image", "Link"}
+	if status, _, err := s.try("GET", s.base+"/@types/Event", nil); err == nil && status == 200 {
+		types = append(types, "Event", "News Item", "Topic")
+	}
+	return types
+}
+
+func openSeed(t *testing.T, path string) content.Source {
+	s := must[content.Source](t)(seed.OpenSource(seed.Options{Path: path, Log: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestAnOldExportArrives(t *testing.T) {
+	kinds(t, func(t *testing.T, fresh func(*testing.T) *site) {
+		a, b, dir := fresh(t), fresh(t), t.TempDir()
+		oldExport(t, dir, typesOf(a))
+		byHand(t, a, typesOf(a))
+		m := newMirror(t, openSeed(t, dir), b.target(t))
+		noErrors(t, m.sync())
+		wantEqual(t, a.world, b.world)
+		effects := m.target.effects
+		m.prints, m.states = map[string]string{}, map[string]content.Digest{}
+		noErrors(t, m.sync())
+		if n := m.target.effects - effects; n != 0 {
+			t.Errorf("a second run wrote %d times", n)
 		}
 	})
 }
