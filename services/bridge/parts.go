@@ -13,21 +13,22 @@ import (
 // Parts is what a process runs that serves one queue: the sender where a channel takes
 // from the site, the importer where one brings to it.
 func Parts(ctx context.Context, env *service.Env, site string) (parts []lifecycle.Part, err error) {
-	if slices.Contains(env.Config.Sources(), site) {
+	sends := slices.Contains(env.Config.Sources(), site)
+	if sends {
 		s, err := OpenSender(ctx, env, site)
 		if err != nil {
 			return nil, err
 		}
 		parts = append(parts, lifecycle.Part{Name: "exporter " + site, Run: s.Run})
 	}
-	if len(parts) > 0 && !slices.Contains(env.Config.Receivers(), site) {
-		return parts, nil
+	if !sends || slices.Contains(env.Config.Receivers(), site) {
+		i, err := OpenImporter(ctx, env, site, nil)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, lifecycle.Part{Name: "importer " + site, Run: i.Run})
 	}
-	i, err := OpenImporter(ctx, env, site, nil)
-	if err != nil {
-		return nil, err
-	}
-	return append(parts, lifecycle.Part{Name: "importer " + site, Run: i.Run}), nil
+	return append(parts, Census(env, site)), nil
 }
 
 // OpenImporter makes the importer that writes to a configured queue. landed may be nil.

@@ -46,6 +46,10 @@ type Site struct {
 	LagSeconds float64 `json:"lag_seconds"`
 	Errors     int     `json:"errors"`
 	Drift      int     `json:"drift"`
+	// Folders counts the files of a classic queue, and Odd tells which of them somebody
+	// should look at.
+	Folders map[string]int `json:"folders,omitempty"`
+	Odd     []string       `json:"odd,omitempty"`
 	// Mirror says why the site's mirror is not kept.
 	Mirror string `json:"mirror,omitempty"`
 }
@@ -104,7 +108,10 @@ func (l *looker) sites(ctx context.Context) ([]Site, error) {
 			if err := l.asSource(ctx, &sites[i]); err != nil {
 				return err
 			}
-			return l.asReceiver(ctx, &sites[i])
+			if err := l.asReceiver(ctx, &sites[i]); err != nil {
+				return err
+			}
+			return l.askQueue(ctx, &sites[i])
 		})
 	}
 	return sites, all.Wait()
@@ -173,6 +180,16 @@ func (l *looker) ask(ctx context.Context, s *Site, role string) error {
 	}
 	s.Drift += r.Drift
 	return l.askMirror(ctx, s, role)
+}
+
+// askQueue asks what lies in a site that is a classic queue.
+func (l *looker) askQueue(ctx context.Context, s *Site) error {
+	if l.cfg.Sites[s.Name].Queue == nil {
+		return nil
+	}
+	r, err := status.Ask(ctx, l.nc, status.Queue, s.Name)
+	s.Folders, s.Odd = r.Folders, r.Odd
+	return err
 }
 
 // askMirror asks for the mirror of the side that a role serves. One that nobody keeps is

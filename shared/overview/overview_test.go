@@ -1,6 +1,7 @@
 package overview_test
 
 import (
+	"reflect"
 	"testing"
 
 	"synchro.example/shared/broker/brokertest"
@@ -14,7 +15,7 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 	nc := brokertest.Conn(t)
 	js := brokertest.JetStream(t, nc)
 	cfg := &config.Config{
-		Sites: map[string]config.Site{"hq": {}, "paris": {}, "lyon": {}, "spare": {}},
+		Sites: map[string]config.Site{"hq": {}, "paris": {}, "lyon": {}, "spare": {Queue: &config.Queue{}}},
 		Channels: map[string]config.Channel{
 			"public": {From: "hq", To: []string{"paris", "lyon"}},
 		},
@@ -23,6 +24,7 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 		{status.Exporter, "hq"}:    {State: status.Running, Pending: 4},
 		{status.Importer, "paris"}: {State: status.Paused, Reason: "the disk is full", Drift: 2},
 		{status.Relay, "public"}:   {State: status.Running},
+		{status.Queue, "spare"}:    {State: status.Running, Folders: map[string]int{"IMPORT/DONE": 3}, Odd: []string{"README"}},
 	} {
 		stop, err := status.Serve(nc, role[0], role[1], func() status.Report { return r })
 		if err != nil {
@@ -45,13 +47,13 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 		{Name: "hq", Role: "source", State: status.Running, Pending: 4},
 		{Name: "lyon", Role: "receiver", State: status.Stopped},
 		{Name: "paris", Role: "receiver", State: status.Paused, Reason: "the disk is full", Drift: 2},
-		{Name: "spare", Role: "none", State: status.Stopped},
+		{Name: "spare", Role: "none", State: status.Stopped, Folders: map[string]int{"IMPORT/DONE": 3}, Odd: []string{"README"}},
 	}
 	if len(o.Sites) != len(want) {
 		t.Fatalf("got %+v", o.Sites)
 	}
 	for i := range want {
-		if o.Sites[i] != want[i] {
+		if !reflect.DeepEqual(o.Sites[i], want[i]) {
 			t.Errorf("got %+v, want %+v", o.Sites[i], want[i])
 		}
 	}

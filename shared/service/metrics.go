@@ -42,12 +42,14 @@ var (
 	descPending = desc("pending", "Changes that the service has in hand.")
 	descLag     = desc("lag_seconds", "Age of the oldest change in hand, 0 when there is none.")
 	descFailed  = desc("failed", "Objects in ERROR.", "code")
+	descFolders = desc("queue_files", "Files in a folder of a classic queue.", "folder")
+	descOdd     = desc("queue_odd", "Files of a classic queue that somebody should look at.")
 	descDrift   = desc("drift", "Objects of a receiving site that somebody else has changed.")
 )
 
 // Describe is for the registry.
 func (r *reporter) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descState, descDone, descPending, descLag, descFailed, descDrift} {
+	for _, d := range []*prometheus.Desc{descState, descDone, descPending, descLag, descFailed, descFolders, descOdd, descDrift} {
 		out <- d
 	}
 }
@@ -74,6 +76,13 @@ func collect(out chan<- prometheus.Metric, role, name string, r *status.Report) 
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{role, name}, labels...)...)
 	}
 	gauge(descState, 1, r.State)
+	if role == status.Queue {
+		for folder, n := range r.Folders {
+			gauge(descFolders, float64(n), folder)
+		}
+		gauge(descOdd, float64(len(r.Odd)))
+		return
+	}
 	out <- prometheus.MustNewConstMetric(descDone, prometheus.CounterValue, float64(r.Done), role, name)
 	gauge(descPending, float64(r.Pending))
 	lag := 0.0

@@ -19,6 +19,8 @@ const (
 	Exporter = "exporter"
 	Relay    = "relay"
 	Importer = "importer"
+	// Queue tells what lies in a classic queue.
+	Queue = "queue"
 	// The mirrors of a site's two sides.
 	MirrorExport = "mirror-export"
 	MirrorImport = "mirror-import"
@@ -53,6 +55,10 @@ type Report struct {
 	Drift int `json:"drift,omitempty"`
 	// Failed counts the objects in ERROR by their code.
 	Failed map[string]int `json:"failed,omitempty"`
+	// Folders counts the files of a classic queue by their folder, such as EXPORT/DONE.
+	Folders map[string]int `json:"folders,omitempty"`
+	// Odd tells of files there that somebody should look at.
+	Odd []string `json:"odd,omitempty"`
 	// Done counts what it has done since it started.
 	Done int64 `json:"done"`
 }

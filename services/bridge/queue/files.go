@@ -26,6 +26,26 @@ func (q *Queue) Where(side Side, name string) (State, bool, error) {
 	return "", false, nil
 }
 
+// Count gives how many entries a folder has.
+func (q *Queue) Count(side Side, state State) (int, error) {
+	folder, err := q.root.Open(Folder(side, state))
+	if err != nil {
+		return 0, fmt.Errorf("count files of the queue: %w", err)
+	}
+	defer folder.Close()
+	names, err := folder.Readdirnames(-1)
+	return len(names), err
+}
+
+// Age gives how long ago a file was written.
+func (q *Queue) Age(side Side, state State, name string, now time.Time) (time.Duration, error) {
+	info, err := q.root.Lstat(path.Join(Folder(side, state), name))
+	if err != nil {
+		return 0, err
+	}
+	return now.Sub(info.ModTime()), nil
+}
+
 // Move moves a file on. A power cut may undo that until Sync is called. Where another
 // process has taken the file the error is fs.ErrNotExist.
 func (q *Queue) Move(side Side, name string, from State, to State) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"synchro.example/services/bridge/census"
 	"synchro.example/services/bridge/queue"
 	"synchro.example/services/bridge/zs"
 	"synchro.example/shared/blob"
@@ -42,10 +43,9 @@ type work struct {
 	inv      *inventory
 	failures *failures
 	// seen is when files of others were first seen, by their path in the queue.
-	seen    map[string]time.Time
-	waiting map[string]time.Time // the same for what is not taken from TO_PROCESS
-	told    map[string]bool
-	ours    map[string]bool // files in PROCESSING that this process has put there
+	seen map[string]time.Time
+	told map[string]bool
+	ours map[string]bool // files in PROCESSING that this process has put there
 	// swept is when DONE was looked through.
 	swept time.Time
 }
@@ -68,7 +68,7 @@ func (s *Sender) open(ctx context.Context, q *queue.Queue) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{Sender: s, queue: q, inv: inv, failures: failures, seen: map[string]time.Time{}, waiting: map[string]time.Time{}, told: map[string]bool{}, ours: map[string]bool{}}, nil
+	return &work{Sender: s, queue: q, inv: inv, failures: failures, seen: map[string]time.Time{}, told: map[string]bool{}, ours: map[string]bool{}}, nil
 }
 
 // rounds looks into the queue again and again.
@@ -150,7 +150,7 @@ func (w *work) take(now time.Time) (oldest []*claimed, all int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	w.tellOdd(waiting.Others, now)
+	w.tellOdd(waiting, now)
 	before, err := w.leftBehind(now)
 	if err != nil {
 		return nil, 0, err
@@ -263,18 +263,9 @@ func (w *work) publish(ctx context.Context, batch []*claimed) error {
 }
 
 // tellOdd tells, once of each, of files that are not taken.
-func (w *work) tellOdd(names []string, now time.Time) {
-	maps.DeleteFunc(w.waiting, func(name string, _ time.Time) bool { return !slices.Contains(names, name) })
-	for _, name := range names {
-		if w.waiting[name].IsZero() {
-			w.waiting[name] = now
-		}
-		isLock := strings.HasSuffix(name, lockSuffix)
-		if w.told[name] || isLock && now.Sub(w.waiting[name]) < lockGrace {
-			continue
-		}
-		w.told[name] = true
-		w.log.Warn("a file in EXPORT/TO_PROCESS is not taken: its name is not data_UID_TIME_NUMBER.zs, or it is being written for long", "file", name)
+func (w *work) tellOdd(waiting queue.Listing, now time.Time) {
+	for _, o := range census.News(w.told, census.OfWaiting(w.queue, queue.Export, waiting, now)) {
+		w.log.Warn("a file in the queue needs somebody to look at it", "file", o.File, "why", o.Why)
 	}
 }
 

@@ -30,6 +30,14 @@ func TestBytesComeBackFromAClassicQueueAsTheyWere(t *testing.T) {
 		w.start("synchro-bridge", "--site", "back"), w.start("synchro-importer", "--site", "paris"),
 	}
 	w.comesBack("empty", "one", "a/b/all values")
+	w.write("back/EXPORT/TO_PROCESS/README", "nobody reads me")
+	w.eventually("status shows the queues", func() string {
+		s := w.status()
+		if there, back := s["there"], s["back"]; there.Folders["IMPORT/DONE"] != 3 || back.Folders["EXPORT/DONE"] != 3 || len(back.Odd) != 1 {
+			return fmt.Sprintf("%v, %v %q", there.Folders, back.Folders, back.Odd)
+		}
+		return ""
+	})
 	if acceptance == "" {
 		return
 	}

@@ -175,6 +175,8 @@ type site struct {
 	Pending    *int     `json:"pending"`
 	LagSeconds *float64 `json:"lag_seconds"`
 	Errors     *int     `json:"errors"`
+	Folders    map[string]int
+	Odd        []string
 }
 
 func (w *world) status() map[string]site {

@@ -3,12 +3,15 @@ package command
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"synchro.example/services/bridge/queue"
 	"synchro.example/shared/overview"
 )
 
@@ -70,6 +73,25 @@ func (a *app) printTold(o *overview.Overview) error {
 	return nil
 }
 
+// printQueue prints a line for each side of a classic queue in which there is anything.
+func printQueue(out io.Writer, s *overview.Site) {
+	for _, side := range []queue.Side{queue.Export, queue.Import} {
+		var counts []string
+		all := 0
+		for _, state := range []queue.State{queue.ToProcess, queue.Processing, queue.Done, queue.Failed} {
+			n := s.Folders[queue.Folder(side, state)]
+			all += n
+			counts = append(counts, fmt.Sprintf("%s %d", state, n))
+		}
+		if all > 0 {
+			fmt.Fprintf(out, "%s: %s has %s\n", s.Name, side, strings.Join(counts, ", "))
+		}
+	}
+	for _, odd := range s.Odd {
+		fmt.Fprintf(out, "%s: %s\n", s.Name, printable(odd))
+	}
+}
+
 func (a *app) printStatus(sites []overview.Site) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SITE\tROLE\tSTATE\tPENDING\tLAG\tERRORS")
@@ -84,6 +106,7 @@ func (a *app) printStatus(sites []overview.Site) error {
 		if s.Reason != "" {
 			fmt.Fprintf(a.out, "%s: %s\n", s.Name, s.Reason)
 		}
+		printQueue(a.out, &s)
 		if s.Mirror != "" {
 			fmt.Fprintf(a.out, "%s: its mirror is not kept: %s\n", s.Name, s.Mirror)
 		}

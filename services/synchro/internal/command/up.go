@@ -127,7 +127,10 @@ func tellFor(site string, tell landed) func(string, *content.Change) {
 // run runs all services until ctx ends or one of them cannot go on.
 func (f *fleet) run(ctx context.Context) error {
 	parts := []lifecycle.Part{collect.Part(f.env.JS, f.env.Log)}
-	for site := range f.env.Config.Sites {
+	for site, s := range f.env.Config.Sites {
+		if s.Queue != nil {
+			parts = append(parts, bridge.Census(f.env, site))
+		}
 		parts = append(parts, mirror.Parts(f.env, site, mirror.Export, mirror.Import)...)
 	}
 	for site, e := range f.exporters {
