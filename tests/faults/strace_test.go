@@ -101,6 +101,7 @@ func TestSystemCallsOfTheImporterFail(t *testing.T) {
 		"fsync:error=EIO:when=2+5", "syncfs:error=EIO:when=1+2", "renameat:error=ENOSPC:when=3+4",
 		"mkdirat:error=ENOSPC:when=1+2", "unlinkat:error=EIO:when=1+3", "openat:error=EMFILE:when=40+25",
 		"pwrite64,copy_file_range:error=ENOSPC:when=1+3", "fchmodat:error=EIO:when=1+2",
+		"utimensat:error=EIO:when=2+5",
 	} {
 		call, how, _ := strings.Cut(failing, ":")
 		r.injected(importer, call, how, false)

@@ -83,6 +83,7 @@ func (b *batch) run(ctx context.Context) {
 	}
 	b.all = append(b.all, b.syncs)
 	defer b.close()
+	b.place.keeper.tidy()
 	b.stage(ctx)
 	for i := range b.jobs {
 		b.failGroup(i)

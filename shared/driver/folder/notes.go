@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,7 @@ type keeper struct {
 	mu      sync.Mutex
 	held    map[string]*hold
 	owed    map[string]*hold // that could not be set back yet
+	stale   []string         // notes that could not be dropped yet
 }
 
 type hold struct {
@@ -120,7 +122,7 @@ func (k *keeper) abandon(h *hold) {
 	defer k.mu.Unlock()
 	if h.users--; h.users == 0 {
 		delete(k.held, h.path)
-		k.staging.drop(h.note)
+		k.dropNote(h)
 	}
 }
 
@@ -161,10 +163,19 @@ func (k *keeper) leave(h *hold, d *dir) error {
 	return nil
 }
 
+// dropNote takes a note away. One that stays would be carried out by the next start, when the
+// folder may long have another time.
 func (k *keeper) dropNote(h *hold) {
-	if h.note != "" {
-		k.staging.drop(h.note)
+	if h.note != "" && !k.staging.drop(h.note) {
+		k.stale = append(k.stale, h.note)
 	}
+}
+
+// tidy takes away the notes that could not be dropped before.
+func (k *keeper) tidy() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stale = slices.DeleteFunc(k.stale, k.staging.drop)
 }
 
 // pay sets back what is owed, and calls failed for what is still refused. A folder that
@@ -212,7 +223,7 @@ func (k *keeper) recover(tree *handle) error {
 		if err := restore(tree, text); err != nil {
 			return targetFault(err, "set back a folder after a crash")
 		}
-		k.staging.drop(name)
+		k.dropNote(&hold{note: name})
 	}
 	return nil
 }

@@ -191,8 +191,11 @@ func (s *staging) create() (*os.File, string, error) {
 	return f, name, err
 }
 
-func (s *staging) drop(name string) {
-	_ = unix.Unlinkat(s.top.fd(), name, 0) // swept at the next start if this fails
+// drop removes an entry and tells whether it is gone. Files that stay are swept at the next
+// start.
+func (s *staging) drop(name string) bool {
+	err := unix.Unlinkat(s.top.fd(), name, 0)
+	return err == nil || errors.Is(err, unix.ENOENT)
 }
 
 // missing is the fault of a tree that is not there.

@@ -314,3 +314,17 @@ func TestAFolderThatCouldNotBeSetBackIsSetBackLater(t *testing.T) {
 		t.Errorf("left in the staging folder: %s", left)
 	}
 }
+
+func TestANoteThatCouldNotBeDroppedIsDroppedLater(t *testing.T) {
+	target := newTarget(t, Options{Path: newTree(t)})
+	k := target.live.keeper
+	note := filepath.Join(target.live.staging.path, "synchro-note-x")
+	must(t, os.Mkdir(note, 0o755)) // which is not removed as a note is
+	k.dropNote(&hold{note: filepath.Base(note)})
+	must(t, os.Remove(note))
+	must(t, os.Symlink("1 0 755 1 d", note))
+	must(t, apply(t, target, folderOf(0o755).op("", "d")))
+	if _, err := os.Lstat(note); err == nil {
+		t.Error("the note is still there")
+	}
+}
