@@ -177,6 +177,7 @@ func (l *looker) ask(ctx context.Context, s *Site, role string) error {
 	}
 	if role == status.Exporter {
 		s.Pending += r.Pending
+		s.lagSince(r.Oldest)
 	}
 	s.Drift += r.Drift
 	return l.askMirror(ctx, s, role)
@@ -216,8 +217,12 @@ func (l *looker) askMirror(ctx context.Context, s *Site, role string) error {
 
 func (s *Site) add(b backlog) {
 	s.Pending += b.pending
-	if !b.oldest.IsZero() {
-		lag := time.Since(b.oldest).Seconds()
+	s.lagSince(b.oldest)
+}
+
+func (s *Site) lagSince(oldest time.Time) {
+	if !oldest.IsZero() {
+		lag := time.Since(oldest).Seconds()
 		s.LagSeconds = math.Max(s.LagSeconds, math.Round(lag*1000)/1000)
 	}
 }

@@ -3,6 +3,7 @@ package overview_test
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"synchro.example/shared/broker/brokertest"
 	"synchro.example/shared/config"
@@ -21,7 +22,7 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 		},
 	}
 	for role, r := range map[[2]string]status.Report{
-		{status.Exporter, "hq"}:    {State: status.Running, Pending: 4},
+		{status.Exporter, "hq"}:    {State: status.Running, Pending: 4, Oldest: time.Now().Add(-time.Hour)},
 		{status.Importer, "paris"}: {State: status.Paused, Reason: "the disk is full", Drift: 2},
 		{status.Relay, "public"}:   {State: status.Running},
 		{status.Queue, "spare"}:    {State: status.Running, Folders: map[string]int{"IMPORT/DONE": 3}, Odd: []string{"README"}},
@@ -52,6 +53,10 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 	if len(o.Sites) != len(want) {
 		t.Fatalf("got %+v", o.Sites)
 	}
+	if lag := o.Sites[0].LagSeconds; lag < 3600 || lag > 3700 {
+		t.Errorf("hq is %v s behind", lag)
+	}
+	o.Sites[0].LagSeconds = 0
 	for i := range want {
 		if !reflect.DeepEqual(o.Sites[i], want[i]) {
 			t.Errorf("got %+v, want %+v", o.Sites[i], want[i])

@@ -46,7 +46,7 @@ func (t *Target) handOver(ctx context.Context, op *content.Op, n int, c *zs.Chan
 			return t.follow(ctx, key, known)
 		}
 	}
-	if known.Change == change && known.Failed {
+	if known.Failed { // this change, or one that it takes the place of
 		if err := t.queue.Remove(queue.Import, queue.Failed, known.Name); err != nil {
 			return missing(err)
 		}

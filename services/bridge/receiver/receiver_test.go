@@ -237,6 +237,26 @@ func TestErrorIsToldAndReplayed(t *testing.T) {
 	}
 }
 
+func TestNewerChangeTakesTheFileOfTheFailedOneAway(t *testing.T) {
+	w := newWorld(t)
+	target := w.open()
+	refused := make(chan struct{})
+	go func() {
+		defer close(refused)
+		for len(w.list(queue.Failed)) == 0 {
+			w.importOnce(queue.Failed)
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	wantCode(t, apply(t, target, op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))), fault.Refused)
+	<-refused
+	w.importer(queue.Done)
+	w.must(apply(t, target, op(2, "", "f", payload(content.PluginFSS, "", []byte("y")))))
+	if failed, done := w.list(queue.Failed), w.list(queue.Done); len(failed) != 0 || len(done) != 1 {
+		t.Errorf("ERROR has %q and DONE %q", failed, done)
+	}
+}
+
 func TestMoveIsADeletionAndThenTheNewState(t *testing.T) {
 	w := newWorld(t)
 	w.importer(queue.Done)
