@@ -147,4 +147,4 @@ class CodecTest(SiteTest):
             "half \ud800", {"$": "rich", "raw": 1, "mime": "", "out": "", "enc": ""}, {"$": "timedelta", "v": [1] * 9},
         ):  # fmt: skip
             with self.assertRaises(codec.Invalid, msg=str(wire)[:100]):
-                codec.decode(wire)
+                codec.decode_field(wire)

@@ -69,6 +69,22 @@ def decode(value):
     return _decode(value, 0)
 
 
+def decode_field(value):
+    """decode_field decodes the value of a field, which may be a file, a relation or a list of
+    relations as well. Inside of other values they would not be found."""
+    if _is(value, "blob"):
+        return _well_formed(_to_blob, value, 0)
+    if _is(value, "rel"):
+        return _well_formed(_to_relation, value, 0)
+    if isinstance(value, list) and value and all(_is(v, "rel") for v in value):
+        return [_well_formed(_to_relation, v, 0) for v in value]
+    return decode(value)
+
+
+def _is(value, kind):
+    return isinstance(value, dict) and value.get("$") == kind
+
+
 def _encode(value, depth):
     if depth > MAX_DEPTH:
         raise Unsupported("a value that holds itself, or is nested too deeply")
@@ -257,8 +273,12 @@ def _decode(value, depth):
     decoder = DECODERS.get(value["$"]) if isinstance(value["$"], str) else None
     if decoder is None:
         raise Invalid("a value of an unknown type")
+    return _well_formed(decoder, value, depth + 1)
+
+
+def _well_formed(decoder, value, depth):
     try:
-        return decoder(value, depth + 1)
+        return decoder(value, depth)
     except Invalid:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError) as e:
@@ -401,7 +421,5 @@ DECODERS = {
     "decimal": lambda value, depth: Decimal(_checked(value["v"], str)),
     "DateTime": _to_zope_date,
     "rich": _to_rich,
-    "rel": _to_relation,
-    "blob": _to_blob,
     "file": _to_inline,
 }

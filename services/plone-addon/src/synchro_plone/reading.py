@@ -11,7 +11,10 @@ from zope.schema import getFieldsInOrder
 from synchro_plone import codec
 from synchro_plone import outbox
 from synchro_plone import PROTOCOL
+from synchro_plone.checks import MAX_ITEMS
+from synchro_plone.courtesy import GATE
 from synchro_plone.service import is_uid
+from synchro_plone.service import JSON
 from synchro_plone.service import MAX_BODY
 from synchro_plone.service import Refused
 from synchro_plone.service import Service
@@ -42,7 +45,14 @@ class Info(Service):
             "oldest": outbox.oldest(self.store).hex(),
             "writer": wishes.writer or "",
             "fence": self.store.fence,
-            "limits": {"body": MAX_BODY, "changes": MAX_CHANGES, "rows": MAX_ROWS, "read": MAX_READ},
+            "conflicts": GATE.conflicts,
+            "limits": {
+                "body": MAX_BODY,
+                "changes": MAX_CHANGES,
+                "rows": MAX_ROWS,
+                "read": MAX_READ,
+                "items": MAX_ITEMS,
+            },
             "options": {k: list(getattr(wishes, k) or []) for k in ("paths", "types", "roles", "states", "markers", "parts")},
             "types": dict(sorted((name, _schema_digest(fti)) for name, fti in getUtilitiesFor(IDexterityFTI))),
         }
@@ -110,7 +120,7 @@ class List(Service):
 class Read(Service):
     """POST @synchro-read {uids}: the whole state of objects."""
 
-    media = "application/json"
+    media = JSON
     max_body = 1 << 20
 
     def reply(self):

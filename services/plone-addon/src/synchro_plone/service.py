@@ -11,6 +11,11 @@ from synchro_plone import LOG
 from synchro_plone.store import store_of
 
 MAX_BODY = 16 << 20
+
+JSON = "application/vnd.synchro+json"
+"""Of bodies. Plone parses every body that is plain application/json while it looks for who is
+asking, whatever its size; this one is left alone until the account is known."""
+
 MAX_QUERY = 4096
 
 

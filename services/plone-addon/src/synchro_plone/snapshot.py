@@ -68,6 +68,27 @@ class Slot:
         return codec.encode(own[self.attribute]) if self.attribute in own else UNSET
 
 
+    def reads(self, obj):
+        """reads is read, with a value that equals nothing for one that cannot travel."""
+        try:
+            return self.read(obj)
+        except codec.Unsupported:
+            return NotImplemented
+
+    def write(self, obj, value, wire):
+        """write stores a value, which wire is the JSON of."""
+        base = aq_base(obj)
+        if self.attribute is None:
+            setattr(self.schema(obj), self.name, value)
+            if self.reads(obj) != wire and self.name in base.__dict__:
+                setattr(base, self.name, value)  # the adapter made something else of it
+        elif wire == UNSET:
+            base.__dict__.pop(self.attribute, None)
+            base._p_changed = True
+        else:
+            setattr(base, self.attribute, value)
+
+
 def slots_of(obj, known=None):
     """slots_of gives the slots of an object's type by name; known keeps them by type."""
     key = obj.portal_type
