@@ -97,6 +97,7 @@ func FuzzDecodeLong(f *testing.F) {
 	for _, c := range repeated {
 		f.Add([]byte(c.head), []byte(c.piece), []byte(c.tail), false)
 	}
+	f.Add([]byte("c__builtin__\nobject\n"), []byte("\x85"), []byte("."), true)
 	f.Add([]byte("\x80\x02]"), []byte("(K\x01U\x01xe"), []byte("."), true)
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, head, piece, tail []byte, tolerant bool) {
