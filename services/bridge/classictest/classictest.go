@@ -105,6 +105,13 @@ func (p *Peer) Queue(t testing.TB, args ...string) []byte {
 	return p.run(t, "queue.py", append([]string{p.folder}, args...)...)
 }
 
+// Sync is a run of the original's synchronize_queue, for the caller to start. It finds `ssh` and
+// `sftp` on the PATH.
+func (p *Peer) Sync(t testing.TB, options ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(t.Context(), p.python, append([]string{"-B", p.script("sync.py"), p.folder}, options...)...)
+}
+
 func (p *Peer) run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), p.python, append([]string{"-B", p.script(name)}, args...)...)

@@ -42,7 +42,7 @@ func Dial(ctx context.Context, home, user, host string) (clients []*sftp.Client,
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("log in to %s as %s: %w", host, user, err), conn.Close(), release())
 	}
-	clients, err = sessions(client)
+	clients, err = begin(client)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("begin SFTP with %s: %w", host, err), client.Close(), release())
 	}
@@ -55,9 +55,9 @@ func Dial(ctx context.Context, home, user, host string) (clients []*sftp.Client,
 	}, nil
 }
 
-// sessions opens as many clients as the server allows.
-func sessions(conn *ssh.Client) (clients []*sftp.Client, err error) {
-	for range uploads {
+// begin opens as many clients as the server allows.
+func begin(conn *ssh.Client) (clients []*sftp.Client, err error) {
+	for range sessions {
 		c, err := sftp.NewClient(conn)
 		if err != nil && len(clients) == 0 {
 			return nil, err

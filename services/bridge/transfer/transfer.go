@@ -22,8 +22,14 @@ import (
 	"synchro.example/shared/fault"
 )
 
-// uploads is how many files are on their way at the same time.
-const uploads = 8
+const (
+	// sessions is how many SFTP servers are asked for: each works on one request after the
+	// other. OpenSSH gives ten on a connection.
+	sessions = 9
+	// ahead is how many files are on their way at the same time, so that no server waits for
+	// the next request.
+	ahead = 48
+)
 
 const lockSuffix = ".lock"
 
@@ -72,7 +78,7 @@ func (t *transfer) run(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(uploads + 1)
+	g.SetLimit(ahead + 1)
 	moved := 0
 	g.Go(func() (err error) {
 		moved, err = t.commit(ctx, files)
@@ -80,12 +86,21 @@ func (t *transfer) run(ctx context.Context) (int, error) {
 	})
 	for n, f := range files {
 		g.Go(func() error {
-			f.sent <- t.upload(ctx, t.clients[n%len(t.clients)], f)
+			f.sent <- t.upload(ctx, t.carrier(n), f)
 			return nil
 		})
 	}
 	err = g.Wait()
 	return moved, errors.Join(err, t.queue.Sync(queue.Export, queue.Done))
+}
+
+// carrier gives the client for an upload. The first one is left to the renames, which would
+// wait for the disk with the uploads.
+func (t *transfer) carrier(n int) *sftp.Client {
+	if len(t.clients) == 1 {
+		return t.client
+	}
+	return t.clients[1+n%(len(t.clients)-1)]
 }
 
 // prepare looks whether the other side is a queue, and what it has.

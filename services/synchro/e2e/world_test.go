@@ -96,7 +96,7 @@ func tail(text string, lines int) string {
 
 // freeAddress gives an address whose port lies below those that the system gives away: else
 // somebody's connection may have it before the program listens there.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
@@ -137,7 +137,7 @@ func (w *world) rename(from, to string) {
 	must(w.t, os.Rename(w.path(from), w.path(to)))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
