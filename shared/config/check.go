@@ -123,6 +123,7 @@ func (p *parser) checkSite(key, name string, s Site) {
 		p.add(key+".drift", "is %q, want %s or %s", s.Drift, DriftReport, DriftRepair)
 	}
 	p.checkLocate(key+".locate", s)
+	p.checkPlugins(key, s)
 	most := maxWorkers
 	if s.Queue != nil {
 		most = maxWindow

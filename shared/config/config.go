@@ -84,6 +84,8 @@ type Site struct {
 	// Locate says where the site puts the objects that it receives; the first rule that
 	// matches wins, and where none does an object stands where the source has it.
 	Locate []locate.Rule `yaml:"locate"`
+	// Plugins are what the site asks about its changes, beside its driver.
+	Plugins []Plugin `yaml:"plugins"`
 }
 
 // Rules gives the compiled rules of Locate.
@@ -221,6 +223,7 @@ func (c *Config) setDefaults() {
 		if s.Seed != nil {
 			setDefault(&s.Seed.Rescan, Duration(DefaultRescan))
 		}
+		s.setPluginDefaults()
 		c.Sites[name] = s
 	}
 }

@@ -29,6 +29,15 @@ const (
 	PluginDelete  = "delete"  // the id to delete
 )
 
+// IsBuiltIn tells whether drivers themselves make and apply the payloads of a plugin.
+func IsBuiltIn(plugin string) bool {
+	switch plugin {
+	case PluginContent, PluginFSS, PluginZEXP, PluginDelete:
+		return true
+	}
+	return false
+}
+
 // Types that the folder driver gives to its objects.
 const (
 	TypeFolder = "folder"

@@ -61,7 +61,7 @@ func TestHeadRoundTrip(t *testing.T) {
 	}
 	want := Head{
 		UID: "u1", ParentUID: "p1", Name: c.Object.Name, Type: content.TypeFile, Kind: content.Modified,
-		Version: 7, Digest: c.Digest, Fingerprint: "f 1", Identity: "i%1", HasBlobs: true, Of: 7,
+		Version: 7, Digest: c.Digest, Read: c.Digest, Fingerprint: "f 1", Identity: "i%1", HasBlobs: true, Of: 7,
 	}
 	if h != want {
 		t.Fatalf("got %+v, want %+v", h, want)

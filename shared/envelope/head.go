@@ -17,8 +17,10 @@ type Head struct {
 	Kind                       content.Kind
 	Version                    version.Version
 	Digest                     content.Digest
-	Fingerprint, Identity      string // of the source's driver; in an export log only
-	HasBlobs                   bool
+	// Read is the digest of what the driver has read, before plugins changed it.
+	Read                  content.Digest
+	Fingerprint, Identity string // of the source's driver; in an export log only
+	HasBlobs              bool
 	// Of is the version of the source whose whole state the envelope has: Version, unless
 	// the relay made the envelope; 0 for a bare container and for the removal of what the
 	// source still has.
@@ -99,6 +101,10 @@ func ParseHead(h nats.Header) (Head, error) {
 	}
 	if head.Digest, err = toDigest(sum); err != nil {
 		return head, fmt.Errorf("object %q: %w", head.UID, err)
+	}
+	head.Read = head.Digest
+	if read, err := hex.DecodeString(h.Get(subject.HeaderRead)); err == nil && len(read) == len(head.Read) {
+		head.Read = content.Digest(read) // else it counts as unchanged, which costs a reading
 	}
 	if h.Get(nats.MsgIdHdr) == "" {
 		return head, invalid("object %q: there is no header %s", head.UID, nats.MsgIdHdr)

@@ -61,6 +61,10 @@ const (
 	LocalEdit     Code = "local-edit"
 	NotArrived    Code = "not-arrived"
 	OtherSite     Code = "other-site"
+	PluginDown    Code = "plugin-down"
+	PluginRefused Code = "plugin-refused"
+	PluginFailed  Code = "plugin-failed"
+	PluginAnswer  Code = "plugin-answer"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -94,6 +98,10 @@ var advice = map[Code]string{
 	LocalEdit:     "Somebody changed the object on the target; undo that, or set drift to overwrite or keep, then replay. `synchro reconcile --repair` overwrites it.",
 	NotArrived:    "The site took the change and has something else now; the reason names the field. Compare the types of both sites.",
 	OtherSite:     "See whether the address is right and leads to the site that is meant; if it does, `synchro adopt --site NAME` tells so.",
+	PluginDown:    "Start the plugin's program, or take the plugin out of the site's configuration; the site goes on by itself.",
+	PluginRefused: "The plugin does not take the change; the reason is its own. Mend what it names, then replay.",
+	PluginFailed:  "The plugin failed at this change, or took too long; its own log tells more. It is tried again by itself, replay when it is mended.",
+	PluginAnswer:  "The plugin's answer is not what docs/plugins.md asks for; mend the plugin, then replay.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
 	Guarded:       "Look at the source; if so much is to be removed, `synchro resume --site NAME` lets it go.",
@@ -114,7 +122,7 @@ func Advice(c Code) string {
 var passing = map[Code]bool{
 	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
 	PathTaken: true, ParentMissing: true, BlobMissing: true, BlobDamaged: true, ReadFailed: true, SchemaUnknown: true,
-	Locked: true, Conflict: true,
+	Locked: true, Conflict: true, PluginFailed: true,
 }
 
 // Passes tells whether an item that failed with a code is worth another try by itself,

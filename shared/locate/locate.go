@@ -21,6 +21,15 @@ import (
 // Skip is the result of a rule that keeps objects away from the site.
 const Skip = "skip"
 
+// ask begins the result of a rule that leaves it to a plugin.
+const ask = "plugin:"
+
+// Asks gives the plugin that the result of a rule leaves it to.
+func Asks(at string) (plugin string, asks bool) {
+	plugin, asks = strings.CutPrefix(at, ask)
+	return strings.TrimSpace(plugin), asks
+}
+
 // Rule is one rule as it is written. Conditions that are empty hold for every object.
 type Rule struct {
 	Source     string `yaml:"source"`     // site that the object comes from
@@ -29,7 +38,8 @@ type Rule struct {
 	Plugin     string `yaml:"plugin"`     // plugin that made a part of the change
 	Expression string `yaml:"expression"` // as in a channel
 	// At is Skip, or the path on this site with {path}, {path.tail}, {name}, {type} and
-	// {source} in it. Without any of them {path.tail} is added at the end.
+	// {source} in it. Without any of them {path.tail} is added at the end. Or it is
+	// plugin:ID, and that plugin is asked.
 	At string `yaml:"at"`
 }
 
@@ -53,6 +63,14 @@ type Place struct {
 	Matched bool // some rule did
 	Skip    bool // the site does not get the object
 	Path    string
+	Plugin  string // to be asked for Skip and Path, which are not known then
+}
+
+// At is the place of a path that a plugin has named. An empty path is no place, as the root
+// is none.
+func At(path string) (Place, error) {
+	to, err := clean(path)
+	return Place{Matched: true, Skip: to == "", Path: to}, err
 }
 
 // Compile checks rules. The errors are those of the rules at the same index, nil for a
@@ -65,7 +83,8 @@ func Compile(list []Rule) (*Rules, []error) {
 		if one, errs[i] = compile(written); errs[i] == nil {
 			r.list = append(r.list, one)
 		}
-		r.deep = r.deep || written.Plugin+written.Expression != ""
+		_, asks := Asks(written.At)
+		r.deep = r.deep || asks || written.Plugin+written.Expression != ""
 	}
 	if len(list) > 0 {
 		text, err := json.Marshal(list)
@@ -89,7 +108,8 @@ func compile(written Rule) (r rule, err error) {
 			return r, fmt.Errorf("expression: %w", err)
 		}
 	}
-	if r.At == Skip {
+	_, asks := Asks(r.At)
+	if r.At == Skip || asks {
 		return r, nil
 	}
 	r.at, err = template(r.At)
@@ -162,12 +182,14 @@ func (r *rule) place(c *content.Change, path string) (Place, error) {
 	if r.At == Skip {
 		return Place{Matched: true, Skip: true}, nil
 	}
+	if plugin, asks := Asks(r.At); asks {
+		return Place{Matched: true, Plugin: plugin}, nil
+	}
 	var text strings.Builder
 	for _, p := range r.at {
 		text.WriteString(p.of(c, path, r.prefix))
 	}
-	to, err := clean(text.String())
-	return Place{Matched: true, Skip: to == "", Path: to}, err
+	return At(text.String())
 }
 
 // clean drops empty segments and refuses those that are no names.

@@ -38,6 +38,7 @@ func TestTheFirstRuleThatMatchesSaysWhereAnObjectGoes(t *testing.T) {
 		"names":                        {[]Rule{{At: "/flat/{name}"}}, c("hq", "file"), "a/b/c", Place{Matched: true, Path: "flat/c"}},
 		"the whole path":               {[]Rule{{Source: "hq", At: "/from-hq/{path}"}}, c("hq", "file"), "a/b", Place{Matched: true, Path: "from-hq/a/b"}},
 		"another source":               {[]Rule{{Source: "lab", At: Skip}, {At: "/x/{name}"}}, c("hq", "file"), "a", Place{Matched: true, Path: "x/a"}},
+		"left to a plugin":             {[]Rule{{Type: "file", At: "plugin: names"}}, c("hq", "file"), "a", Place{Matched: true, Plugin: "names"}},
 		"skipped":                      {[]Rule{{Type: "file", At: Skip}}, c("hq", "file"), "a", Place{Matched: true, Skip: true}},
 		"a plugin":                     {[]Rule{{Plugin: "zexp", At: Skip}, {Plugin: "fss", At: "/f/{name}"}}, c("hq", "file"), "a", Place{Matched: true, Path: "f/a"}},
 		"an expression reads the path": {[]Rule{{Expression: "python: 'b' in object.getPhysicalPath()", At: Skip}}, c("hq", "file"), "a/b", Place{Matched: true, Skip: true}},

@@ -23,7 +23,7 @@ const knownNames = "{path}, {path.tail}, {name}, {type}, {source}"
 // template reads the path of a rule.
 func template(at string) (pieces []piece, err error) {
 	if !strings.HasPrefix(at, "/") {
-		return nil, fmt.Errorf("at is %q; write a path that begins with /, or %s", at, Skip)
+		return nil, fmt.Errorf("at is %q; write a path that begins with /, %s, or plugin:ID", at, Skip)
 	}
 	if !strings.Contains(at, "{") {
 		at = strings.TrimSuffix(at, "/") + "/{path.tail}"

@@ -45,11 +45,19 @@ var (
 	descFolders = desc("queue_files", "Files in a folder of a classic queue.", "folder")
 	descOdd     = desc("queue_odd", "Files of a classic queue that somebody should look at.")
 	descDrift   = desc("drift", "Objects of a receiving site that somebody else has changed.")
+
+	descPluginUp      = desc("plugin_up", "1 while the plugin is there.", "plugin")
+	descPluginCalls   = desc("plugin_calls_total", "Calls of the plugin since the service started.", "plugin")
+	descPluginErrors  = desc("plugin_errors_total", "Calls of the plugin without a good answer.", "plugin")
+	descPluginSeconds = desc("plugin_seconds_total", "How long the calls of the plugin took together.", "plugin")
 )
 
 // Describe is for the registry.
 func (r *reporter) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descState, descDone, descPending, descLag, descFailed, descFolders, descOdd, descDrift} {
+	for _, d := range []*prometheus.Desc{
+		descState, descDone, descPending, descLag, descFailed, descFolders, descOdd, descDrift,
+		descPluginUp, descPluginCalls, descPluginErrors, descPluginSeconds,
+	} {
 		out <- d
 	}
 }
@@ -83,7 +91,10 @@ func collect(out chan<- prometheus.Metric, role, name string, r *status.Report) 
 		gauge(descOdd, float64(len(r.Odd)))
 		return
 	}
-	out <- prometheus.MustNewConstMetric(descDone, prometheus.CounterValue, float64(r.Done), role, name)
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, append([]string{role, name}, labels...)...)
+	}
+	counter(descDone, float64(r.Done))
 	gauge(descPending, float64(r.Pending))
 	lag := 0.0
 	if !r.Oldest.IsZero() {
@@ -92,6 +103,16 @@ func collect(out chan<- prometheus.Metric, role, name string, r *status.Report) 
 	gauge(descLag, lag)
 	for code, n := range r.Failed {
 		gauge(descFailed, float64(n), code)
+	}
+	for _, p := range r.Plugins {
+		up := 0.0
+		if p.State == status.Up {
+			up = 1
+		}
+		gauge(descPluginUp, up, p.ID)
+		counter(descPluginCalls, float64(p.Calls), p.ID)
+		counter(descPluginErrors, float64(p.Errors), p.ID)
+		counter(descPluginSeconds, p.Seconds, p.ID)
 	}
 	if role == status.Importer {
 		gauge(descDrift, float64(r.Drift))

@@ -13,7 +13,9 @@ import (
 func TestMetricsSayWhatTheServicesSayOfThemselves(t *testing.T) {
 	nc := brokertest.Conn(t)
 	stop, err := status.Serve(nc, status.Importer, "paris", func() status.Report {
-		return status.Report{State: status.Running, Pending: 3, Done: 7, Drift: 2, Failed: map[string]int{"permission": 4}}
+		return status.Report{State: status.Running, Pending: 3, Done: 7, Drift: 2, Failed: map[string]int{"permission": 4}, Plugins: []status.Plugin{
+			{ID: "names", State: status.Up, Calls: 5, Errors: 1, Seconds: 0.25}, {ID: "audit", State: status.Down},
+		}}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +31,11 @@ func TestMetricsSayWhatTheServicesSayOfThemselves(t *testing.T) {
 		`synchro_pending{name="paris",role="importer"} 3`,
 		`synchro_failed{code="permission",name="paris",role="importer"} 4`,
 		`synchro_drift{name="paris",role="importer"} 2`,
+		`synchro_plugin_up{name="paris",plugin="names",role="importer"} 1`,
+		`synchro_plugin_up{name="paris",plugin="audit",role="importer"} 0`,
+		`synchro_plugin_calls_total{name="paris",plugin="names",role="importer"} 5`,
+		`synchro_plugin_errors_total{name="paris",plugin="names",role="importer"} 1`,
+		`synchro_plugin_seconds_total{name="paris",plugin="names",role="importer"} 0.25`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(answer.Body.String(), want) {

@@ -36,6 +36,25 @@ const (
 	Stopped  = "stopped" // nobody answers
 )
 
+// States of a plugin, which is in neither before it was asked.
+const (
+	Up   = "up"
+	Down = "down" // nobody answers for it
+)
+
+// Plugin is what a service says of a plugin that it asks.
+type Plugin struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+	// Reason says why it is down.
+	Reason string `json:"reason,omitempty"`
+	// Calls and Errors count since the service started, and Seconds is how long all calls
+	// took together.
+	Calls   int64   `json:"calls"`
+	Errors  int64   `json:"errors"`
+	Seconds float64 `json:"seconds"`
+}
+
 // standByDelay is how long a stand-by leaves the answer to the one at work.
 const standByDelay = 200 * time.Millisecond
 
@@ -59,6 +78,8 @@ type Report struct {
 	Folders map[string]int `json:"folders,omitempty"`
 	// Odd tells of files there that somebody should look at.
 	Odd []string `json:"odd,omitempty"`
+	// Plugins are those that the service asks.
+	Plugins []Plugin `json:"plugins,omitempty"`
 	// Done counts what it has done since it started.
 	Done int64 `json:"done"`
 }

@@ -65,6 +65,7 @@ const (
 	controlPause    = "synchro.CONTROL.PAUSE."
 	controlGuard    = "synchro.CONTROL.GUARD."
 	controlIdentity = "synchro.CONTROL.IDENTITY."
+	plugin          = "synchro.plugin."
 
 	all = "*"
 )
@@ -203,6 +204,15 @@ func Status(role, name string) string { return statusOf + role + "." + name }
 // Reconcile is where the running service of a role is told to compare its hop.
 func Reconcile(role, name string) string { return reconcileOf + role + "." + name }
 
+// Plugin is where a program is asked for a side of a plugin: "export", "import" or "locate".
+func Plugin(id, side string) string { return plugin + id + "." + side }
+
+// PluginService is the name that such a program has as a micro service of NATS.
+func PluginService(id string) string { return "synchro-plugin-" + id }
+
+// PluginPing is where the micro service of a plugin answers that it is there.
+func PluginPing(id string) string { return "$SRV.PING." + PluginService(id) }
+
 // Subjects that streams are made with.
 var (
 	ErrorSubjects    = []string{exportError + ">", importError + ">"}
@@ -232,6 +242,7 @@ const (
 	HeaderName        = "Synchro-Name"        // the last path segment, quoted
 	HeaderType        = "Synchro-Type"        // the object's type, quoted
 	HeaderDigest      = "Synchro-Digest"      // digest of the payloads, hexadecimal
+	HeaderRead        = "Synchro-Read"        // the same before plugins, where it differs; export log only
 	HeaderFingerprint = "Synchro-Fingerprint" // the driver's, quoted; export log only
 	HeaderIdentity    = "Synchro-Identity"    // the driver's, quoted; export log only
 	HeaderBlobs       = "Synchro-Blobs"       // "1" when the body refers to blobs
