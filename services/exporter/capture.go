@@ -23,12 +23,23 @@ type captured struct {
 	payloads    []content.Payload
 	meta        map[string]any
 	fingerprint string
-	uploads     []blob.Result
-	err         error
+	// read is the digest of what the driver read, which plugins may have changed.
+	read    content.Digest
+	uploads []blob.Result
+	err     error
 }
 
-// capture reads the object of a step. It does not touch the inventory.
+// capture reads the object of a step and has the plugins look at it. It does not touch the
+// inventory.
 func (e *Exporter) capture(ctx context.Context, s *step, hasOld bool) captured {
+	c := e.readStep(ctx, s, hasOld)
+	if c.err == nil {
+		c.err = e.pass(ctx, &c)
+	}
+	return c
+}
+
+func (e *Exporter) readStep(ctx context.Context, s *step, hasOld bool) captured {
 	c := captured{step: s}
 	if s.removed {
 		c.payloads = []content.Payload{removal(s)}

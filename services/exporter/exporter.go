@@ -22,6 +22,7 @@ import (
 	"synchro.example/shared/control"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
+	"synchro.example/shared/plugin"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
@@ -37,6 +38,8 @@ type Options struct {
 	NC     *nats.Conn
 	JS     jetstream.JetStream
 	Log    *slog.Logger
+	// Plugins change what is read; none when nil.
+	Plugins *plugin.Set
 	// Control is what people have told this process's services.
 	Control *control.Following
 	// MaxRemovals is how many of so many objects may be removed in one cycle; all when nil.
@@ -100,6 +103,7 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	if err := e.ensure(ctx); err != nil {
 		return nil, err
 	}
+	e.Source = &marked{e.Source, e.Plugins}
 	e.lease = lease.New(o.JS, subject.ExportStream(o.Site), subject.ExportLease(o.Site), e.log)
 	e.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: e.lease})
 	e.failures = newFailures(e)
@@ -114,13 +118,14 @@ func (e *Exporter) ensure(ctx context.Context) error {
 // Run exports until soft ends; what is being published then is finished unless hard
 // ends as well. Only faults of class Stop end it earlier.
 func (e *Exporter) Run(soft, hard context.Context) error {
-	stop, err := status.Serve(e.NC, status.Exporter, e.Site, func() status.Report { return *e.report.Load() })
+	stop, err := status.Serve(e.NC, status.Exporter, e.Site, e.said)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	defer reconcile.Listen(e.NC, status.Exporter, e.Site, e.order)()
 	go e.watch(soft)
+	go e.Plugins.Watch(soft)
 	retry := newBackoff()
 	for soft.Err() == nil {
 		err := e.tenure(soft, hard, func(held context.Context) error { return e.cycles(soft, held, retry.Reset) })
@@ -228,6 +233,13 @@ func (e *Exporter) pause(err error) {
 func (e *Exporter) standBy(h lease.Holder) {
 	e.log.Info("another exporter of the site is at work, this one stands by", "holder", h)
 	e.tell(status.Report{State: status.StandBy, Reason: "the work is done by " + h.String()})
+}
+
+// said is the last report, and how the plugins are now.
+func (e *Exporter) said() status.Report {
+	r := *e.report.Load()
+	r.Plugins = e.Plugins.Health(plugin.Export)
+	return r
 }
 
 func (e *Exporter) tell(r status.Report) {

@@ -16,6 +16,7 @@ type known struct {
 	version     version.Version
 	kind        string // the object's type
 	digest      content.Digest
+	read        content.Digest // the same before plugins have changed anything
 	fingerprint string
 	identity    string
 }
@@ -40,7 +41,7 @@ func (inv *inventory) add(h envelope.Head) {
 		return
 	}
 	inv.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, known{
-		version: h.Version, kind: h.Type, digest: h.Digest, fingerprint: h.Fingerprint, identity: h.Identity,
+		version: h.Version, kind: h.Type, digest: h.Digest, read: h.Read, fingerprint: h.Fingerprint, identity: h.Identity,
 	})
 }
 

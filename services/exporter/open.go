@@ -4,10 +4,12 @@ import (
 	"context"
 	"time"
 
+	"synchro.example/shared/blob"
 	"synchro.example/shared/driver"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/mirror"
+	"synchro.example/shared/plugin"
 	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
 )
@@ -29,6 +31,7 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 	rescan, lookAgain := s.Rescan()
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
+		Plugins: plugin.Open(site, s.Plugins, env.NC, blob.New(env.JS)),
 		Control: env.Control, MaxRemovals: s.MaxRemovals.Of,
 		Rescan: rescan, LookAgain: lookAgain,
 		Reconcile: time.Duration(env.Config.Reconcile), Tombstones: time.Duration(env.Config.Tombstones),

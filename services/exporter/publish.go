@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"encoding/hex"
 	"time"
 
 	"github.com/google/uuid"
@@ -125,8 +126,8 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	}
 	old, isKnown := e.old(c.step.uid)
 	digest := content.DigestOf(c.payloads)
-	k := known{kind: c.step.item.Type, digest: digest, fingerprint: c.fingerprint, identity: c.step.item.Identity, version: old.version}
-	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && old.digest == digest && at == c.step.place {
+	k := known{kind: c.step.item.Type, digest: digest, read: c.read, fingerprint: c.fingerprint, identity: c.step.item.Identity, version: old.version}
+	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && old.digest == digest && at == c.step.place && markOf(old.fingerprint) == markOf(c.fingerprint) {
 		out.unchanged++
 		e.remember(c.step, k)
 		return nil
@@ -216,6 +217,9 @@ func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
 		change.Kind, change.Object.Type = content.Removed, old.kind
 	}
 	m, err := envelope.Message(subject.ExportToProcess(e.Site, s.uid), change, k.fingerprint, k.identity)
+	if err == nil && c.read != k.digest {
+		m.Header.Set(subject.HeaderRead, hex.EncodeToString(c.read[:]))
+	}
 	if err == nil && s.removed {
 		m.Header.Set(jetstream.MsgTTLHeader, e.Tombstones.Truncate(time.Second).String())
 	}

@@ -53,7 +53,7 @@ func (e *Exporter) verifyStep(ctx context.Context, s *step) (what string, err er
 	}
 	digest, err := reconcile.Digest(ctx, e.Source, s.item)
 	switch f := fault.Of(err); {
-	case err == nil && digest == k.digest:
+	case err == nil && digest == k.read:
 		return "", nil
 	case err != nil && f.WholeSite:
 		return "", err
