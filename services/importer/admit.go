@@ -23,6 +23,8 @@ type task struct {
 	channel string
 	place   tree.Place
 	acks    []func()
+	// given is the change as plugins have made it for the target; nil where they did not.
+	given *content.Change
 	// raw is what was received where that is no change that can be read.
 	raw []byte
 	// again applies a change although the ledger has it: the site has something else.

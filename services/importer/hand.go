@@ -57,12 +57,18 @@ func (s *session) settled(f finished) {
 	}
 }
 
-// inHand gives what a call is about to do, as far as something will stand somewhere then.
-func (s *session) inHand(batch []result) []ledger.Hand {
-	var hands []ledger.Hand
+// inHand gives what an op is about to do, as far as something will stand somewhere then.
+func (s *session) inHand(r *result) *ledger.Hand {
+	if r.op.To == "" {
+		return nil
+	}
+	return &ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: ledger.Nameless(r.op.Change.Payloads)}
+}
+
+func handsOf(batch []result) (hands []ledger.Hand) {
 	for _, r := range batch {
-		if r.op.To != "" {
-			hands = append(hands, ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: ledger.Nameless(r.op.Change.Payloads)})
+		if r.err == nil && r.hand != nil {
+			hands = append(hands, *r.hand)
 		}
 	}
 	return hands
@@ -140,7 +146,7 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 	if err != nil || !there {
 		return err
 	}
-	if !whole {
+	if !whole || s.Plugins.Hear(e.Type) {
 		e.Version-- // so that its change, which comes again, finishes it
 	}
 	m, err := ledger.Message(s.Site, e, s.Tombstones)

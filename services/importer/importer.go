@@ -23,6 +23,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
 	"synchro.example/shared/locate"
+	"synchro.example/shared/plugin"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
@@ -50,6 +51,9 @@ type Options struct {
 	Accept []string
 	// Rules say where the site puts objects; nil for where the sources have them.
 	Rules *locate.Rules
+	// Plugins are asked about changes, and where rules leave that to one of them; nil for
+	// none.
+	Plugins *plugin.Set
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// MaxRemovals is how many of so many objects a repair may remove; all when nil.
@@ -130,11 +134,12 @@ func (i *Importer) ensure(ctx context.Context) error {
 // Run imports until soft ends; what is being applied then is finished unless hard
 // ends as well. Only faults of class Stop end it earlier.
 func (i *Importer) Run(soft, hard context.Context) error {
-	stop, err := status.Serve(i.NC, status.Importer, i.Site, func() status.Report { return *i.report.Load() })
+	stop, err := status.Serve(i.NC, status.Importer, i.Site, i.said)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	go i.Plugins.Watch(soft)
 	retry := newBackoff()
 	for soft.Err() == nil {
 		start := time.Now()

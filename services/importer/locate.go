@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"strings"
+	"time"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
@@ -110,7 +111,7 @@ func (a *admission) locate(t *task) (waitsFor string, err error) {
 	o := &origin{t.channel, c.Source, c.Object.Type, c.Version, was, a.Rules.Mark()}
 	a.origin.Put(uid, natural, o)
 	path, _ := a.origin.Path(uid)
-	to, err := a.Rules.Place(c, path)
+	to, err := a.placed(a.ctx, t.channel, c, path)
 	if err != nil {
 		return "", err
 	}
@@ -155,13 +156,17 @@ func (a *admission) placeAt(t *task, path string) (place tree.Place, err error) 
 	return place, nil
 }
 
-// placedAtOnce is how many places are found again in one go: the loop has other work.
-const placedAtOnce = 2048
+// How many places are found again in one go, and for how long: the loop has other work.
+const (
+	placedAtOnce = 2048
+	placedFor    = 200 * time.Millisecond
+)
 
 // placeAgain finds places again that may have changed, a portion at a time.
 func (s *session) placeAgain(ctx context.Context) error {
+	start := time.Now()
 	for range min(len(s.doubtful), placedAtOnce) {
-		if s.paused.on || s.tasks.Open() >= s.Window {
+		if time.Since(start) > placedFor || s.paused.on || s.tasks.Open() >= s.Window {
 			return nil
 		}
 		uid := s.doubtful[0]

@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"synchro.example/shared/blob"
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/driver"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 	"synchro.example/shared/mirror"
+	"synchro.example/shared/plugin"
 	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
 )
@@ -61,6 +63,7 @@ func options(env *service.Env, site string) (Options, error) {
 	return Options{
 		Site: site, Channels: channels,
 		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
+		Plugins: plugin.Open(site, s.Plugins, env.NC, blob.New(env.JS)),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		MaxRemovals: s.MaxRemovals.Of, Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(),

@@ -32,8 +32,8 @@ type outlook struct {
 }
 
 type coming struct {
-	head envelope.Head
-	from string
+	head          envelope.Head
+	from, channel string
 }
 
 // spot is where an object would stand.
@@ -85,7 +85,7 @@ func (o *outlook) expect(ctx context.Context, c Coming) error {
 			o.leaves[uid] = true
 			continue
 		}
-		o.future.Put(uid, tree.Place{Parent: h.ParentUID, Name: h.Name}, coming{h, c.From})
+		o.future.Put(uid, tree.Place{Parent: h.ParentUID, Name: h.Name}, coming{h, c.From, c.Channel})
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (o *outlook) spotOf(ctx context.Context, uid string, spots map[string]spot)
 	if err != nil {
 		return spot{}, err
 	}
-	to, err := o.Rules.Place(change, path)
+	to, err := o.placed(ctx, c.channel, change, path)
 	if err != nil {
 		return spot{}, err
 	}

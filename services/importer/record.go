@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -58,11 +59,11 @@ func (s *session) succeed(ctx context.Context, r result) error {
 }
 
 func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
-	c := t.change
+	c, given := t.change, cmp.Or(t.given, t.change)
 	e := &ledger.Entry{
 		UID: c.Object.UID, Parent: t.place.Parent, Name: t.place.Name, Type: c.Object.Type, Kind: c.Kind,
 		Version: c.Version, Channel: t.channel, Source: c.Source, Change: c.ID,
-		Digest: c.Digest, Bytes: ledger.BytesDigest(c), At: time.Now().UTC(), Fingerprint: t.fingerprint,
+		Digest: given.Digest, Bytes: ledger.BytesDigest(given), At: time.Now().UTC(), Fingerprint: t.fingerprint,
 	}
 	if t.aside {
 		e.Version = s.versionOf(e.UID)

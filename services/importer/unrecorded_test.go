@@ -10,7 +10,7 @@ import (
 )
 
 // dies applies what the log has and is killed between the effect and the ledger.
-func (w *world) dies() {
+func (w *world) dies(change ...func(*Options)) {
 	w.t.Helper()
 	ctx, kill := context.WithCancel(w.t.Context())
 	before := w.site.OnApplied
@@ -19,7 +19,7 @@ func (w *world) dies() {
 		time.Sleep(300 * time.Millisecond) // the result comes when nobody listens any more
 		return nil
 	}
-	w.must(w.importer().Run(ctx, ctx))
+	w.must(w.importer(change...).Run(ctx, ctx))
 	w.site.OnApplied = before
 }
 

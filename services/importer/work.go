@@ -22,6 +22,10 @@ type result struct {
 	task *task
 	op   content.Op
 	err  error
+	had  content.Digest // of the bytes that the site has, zero where they do not count
+	hand *ledger.Hand   // what is written down before, nil where nothing will stand
+	// whole is the change with what plugins have made of it, nil where none is asked.
+	whole *content.Change
 }
 
 // dispatch gives the target what may run now. A target that takes many operations
@@ -74,7 +78,7 @@ func (s *session) gather(ctx context.Context, most int) ([]result, error) {
 			return nil, err
 		}
 		if run {
-			batch = append(batch, result{task: t, op: op})
+			batch = append(batch, result{task: t, op: op, had: s.bytesOf(t)})
 		}
 	}
 	return batch, nil
@@ -137,6 +141,15 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 	return s.operation(t, from, to), true, nil
 }
 
+// bytesOf gives the digest of the bytes that the site has of an object, as far as they are
+// not to be written again.
+func (s *session) bytesOf(t *task) (digest content.Digest) {
+	if old, had := s.actual.Get(t.uid()); had && !t.again {
+		digest = old.Bytes
+	}
+	return digest
+}
+
 // keptBy names an object that could not leave a container.
 func (s *session) keptBy(uid string) (child string, ok bool) {
 	for _, child := range slices.Sorted(s.actual.Children(uid)) {
@@ -197,16 +210,17 @@ func (s *session) operation(t *task, from, to string) content.Op {
 // call lets the target work, and tells live listeners that it does.
 func (s *session) call(ctx context.Context, batch []result) {
 	s.running++
-	number, hands := <-s.calls, s.inHand(batch)
-	ops := make([]content.Op, len(batch))
+	number := <-s.calls
 	for i := range batch {
-		ops[i] = batch[i].op
+		batch[i].hand = s.inHand(&batch[i])
 		_ = s.NC.Publish(subject.ImportProcessing(s.Site, batch[i].task.uid()), nil)
 	}
 	go func() {
+		s.before(ctx, batch)
+		hands := handsOf(batch)
 		err := s.announce(ctx, number, hands)
 		if err == nil {
-			s.apply(ctx, batch, ops)
+			s.apply(ctx, batch)
 		} else {
 			s.breakOff(err) // nothing more can be written down in this session
 		}
@@ -217,10 +231,22 @@ func (s *session) call(ctx context.Context, batch []result) {
 	}()
 }
 
-func (s *session) apply(ctx context.Context, batch []result, ops []content.Op) {
-	for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
-		batch[i].err = err
+// apply lets the target carry out the ops that nothing speaks against.
+func (s *session) apply(ctx context.Context, batch []result) {
+	var ops []content.Op
+	var of []*result
+	for i := range batch {
+		if batch[i].err == nil {
+			ops, of = append(ops, batch[i].op), append(of, &batch[i])
+		}
 	}
+	if len(ops) == 0 {
+		return
+	}
+	for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
+		of[i].err = err
+	}
+	s.after(ctx, batch)
 }
 
 // conclude records what became of operations.
@@ -251,6 +277,7 @@ func (s *session) fail(ctx context.Context, t *task, f *fault.Error) error {
 		s.due = append(s.due, t)
 		return nil
 	}
+	s.resume() // it is this object only
 	t.attempts++
 	if f.Class == fault.Retry && t.attempts < s.Attempts {
 		s.later(ctx, t)
