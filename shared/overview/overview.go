@@ -52,6 +52,15 @@ type Site struct {
 	Odd     []string       `json:"odd,omitempty"`
 	// Mirror says why the site's mirror is not kept.
 	Mirror string `json:"mirror,omitempty"`
+	// Plugins are those that the site's services ask.
+	Plugins []Plugin `json:"plugins,omitempty"`
+}
+
+// Plugin is a plugin of one site.
+type Plugin struct {
+	// Service is the one that asks it: exporter or importer.
+	Service string `json:"service"`
+	status.Plugin
 }
 
 // Channel is the way from a source to those that receive from it.
@@ -180,6 +189,9 @@ func (l *looker) ask(ctx context.Context, s *Site, role string) error {
 		s.lagSince(r.Oldest)
 	}
 	s.Drift += r.Drift
+	for _, p := range r.Plugins {
+		s.Plugins = append(s.Plugins, Plugin{role, p})
+	}
 	return l.askMirror(ctx, s, role)
 }
 

@@ -23,7 +23,7 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 	}
 	for role, r := range map[[2]string]status.Report{
 		{status.Exporter, "hq"}:    {State: status.Running, Pending: 4, Oldest: time.Now().Add(-time.Hour)},
-		{status.Importer, "paris"}: {State: status.Paused, Reason: "the disk is full", Drift: 2},
+		{status.Importer, "paris"}: {State: status.Paused, Reason: "the disk is full", Drift: 2, Plugins: []status.Plugin{{ID: "names", State: status.Down, Reason: "nobody answers", Calls: 2}}},
 		{status.Relay, "public"}:   {State: status.Running},
 		{status.Queue, "spare"}:    {State: status.Running, Folders: map[string]int{"IMPORT/DONE": 3}, Odd: []string{"README"}},
 	} {
@@ -47,7 +47,10 @@ func TestWhatServicesSayAndWhatNobodyAnswersIsShown(t *testing.T) {
 	want := []overview.Site{
 		{Name: "hq", Role: "source", State: status.Running, Pending: 4},
 		{Name: "lyon", Role: "receiver", State: status.Stopped},
-		{Name: "paris", Role: "receiver", State: status.Paused, Reason: "the disk is full", Drift: 2},
+		{
+			Name: "paris", Role: "receiver", State: status.Paused, Reason: "the disk is full", Drift: 2,
+			Plugins: []overview.Plugin{{Service: status.Importer, Plugin: status.Plugin{ID: "names", State: status.Down, Reason: "nobody answers", Calls: 2}}},
+		},
 		{Name: "spare", Role: "none", State: status.Stopped, Folders: map[string]int{"IMPORT/DONE": 3}, Odd: []string{"README"}},
 	}
 	if len(o.Sites) != len(want) {

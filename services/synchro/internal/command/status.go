@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show how all sites are",
 		Long: `Shows, for each site, whether its service runs, how many changes are on their way
 to it (receivers) or not yet relayed (sources), how old the oldest of them is,
-and how many objects have failed.`,
+how many objects have failed, and whether the site's plugins are there.`,
 		Example: `  synchro status --config FILE
   synchro status --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -38,11 +39,36 @@ and how many objects have failed.`,
 			if asJSON {
 				return a.printJSON(o)
 			}
-			return errors.Join(a.printStatus(o.Sites), a.printTold(o))
+			return errors.Join(a.printStatus(o.Sites), a.printPlugins(o.Sites), a.printTold(o))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+func (a *app) printPlugins(sites []overview.Site) error {
+	if !slices.ContainsFunc(sites, func(s overview.Site) bool { return len(s.Plugins) > 0 }) {
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nPLUGIN\tSITE\tASKED BY\tSTATE\tCALLS\tERRORS\tMEAN")
+	for _, s := range sites {
+		for _, p := range s.Plugins {
+			mean := time.Duration(p.Seconds / float64(max(p.Calls, 1)) * float64(time.Second))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", p.ID, s.Name, p.Service, cmp.Or(p.State, "unknown"), p.Calls, p.Errors, mean.Round(10*time.Microsecond))
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, s := range sites {
+		for _, p := range s.Plugins {
+			if p.Reason != "" {
+				fmt.Fprintf(a.out, "plugin %s of %s: %s\n", p.ID, s.Name, printable(p.Reason))
+			}
+		}
+	}
+	return nil
 }
 
 func (a *app) printTold(o *overview.Overview) error {
