@@ -2,18 +2,6 @@
 // binary, and the commands of those who run them.
 package main
 
-import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
+import "synchro.example/services/synchro/program"
 
-	"synchro.example/services/synchro/internal/command"
-)
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	status := command.Run(ctx, command.Args(os.Args), os.Stdout, os.Stderr)
-	os.Exit(status)
-}
+func main() { program.Main() }
