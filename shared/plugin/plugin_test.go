@@ -357,7 +357,7 @@ func TestAPlaceThatAPluginFailsToTellIsAMatterOfTheObject(t *testing.T) {
 	_, err := b.open(entry("names")).Locate(t.Context(), "names", "public", change(), "a")
 	wantFault(t, err, fault.Park, fault.PluginFailed, "KeyError")
 	_, err = b.open().Locate(t.Context(), "names", "public", change(), "a")
-	wantFault(t, err, fault.Park, fault.Misconfigured, "names")
+	wantFault(t, err, fault.Stop, fault.Misconfigured, "names")
 	_, err = b.open(entry("elsewhere")).Locate(t.Context(), "elsewhere", "public", change(), "a")
 	if wantFault(t, err, fault.Retry, fault.PluginDown, "nobody answers"); !fault.Of(err).WholeSite {
 		t.Error("a plugin that is down is a matter of the object")

@@ -205,7 +205,7 @@ func Given(c *content.Change) *content.Change {
 func (s *Set) Locate(ctx context.Context, id, channel string, c *content.Change, path string) (Place, error) {
 	one := s.named(id)
 	if one == nil || !one.Has(string(Locate)) {
-		return Place{}, fault.Errorf(fault.Park, fault.Misconfigured, "a rule of locate asks the plugin %s, which the site's plugins do not name for that", id)
+		return Place{}, fault.Errorf(fault.Stop, fault.Misconfigured, "a rule of locate asks the plugin %s, which the site's plugins do not name for that", id)
 	}
 	here := *c
 	here.Object.Path = path
