@@ -421,7 +421,7 @@ func (f *fakePlone) schema(typ string) (int, any, error) {
 
 func (f *fakePlone) row(n *fakeNode) map[string]any {
 	return map[string]any{
-		"@id": f.url(n), "@type": n.typ, "UID": n.uid, "modified": n.modified.Format(fakeTime), "review_state": orNil(n.state), "title": n.fields["title"],
+		"@id": f.url(n), "@type": n.typ, "UID": n.uid, "created": n.created.Format(fakeTime), "modified": n.modified.Format(fakeTime), "review_state": orNil(n.state), "title": n.fields["title"],
 	}
 }
 

@@ -14,6 +14,7 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 	if doc.uid() != w.uid() {
 		return fault.Errorf(fault.Park, fault.NotArrived, "/%s has the UID %s; the account needs the role Manager to give an object its UID", w.to, doc.uid())
 	}
+	w.stands(w.uid())
 	again := len(late) > 0
 	for _, l := range late {
 		if err := w.upload(ctx, l); err != nil {

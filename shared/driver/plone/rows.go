@@ -28,6 +28,7 @@ type row struct {
 	ID       string `json:"@id"`
 	Type     string `json:"@type"`
 	UID      string `json:"UID"`
+	Created  string `json:"created"`
 	Modified string `json:"modified"`
 	State    string `json:"review_state"`
 	Language string `json:"Language"`
@@ -69,7 +70,7 @@ func (c *client) search(ctx context.Context, container string, query url.Values,
 		"b_start": {strconv.Itoa(start)}, "b_size": {strconv.Itoa(size)},
 		// Without it, what is not published yet or has expired is left out.
 		"show_inactive":   {"1"},
-		"metadata_fields": {"UID", "modified", "Language", "TranslationGroup"},
+		"metadata_fields": {"UID", "created", "modified", "Language", "TranslationGroup"},
 	}
 	maps.Copy(q, query)
 	p := new(page)

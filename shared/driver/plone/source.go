@@ -1,6 +1,7 @@
 package plone
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,18 +114,41 @@ func (s *source) listFault(ctx context.Context, err error) error {
 	return fault.OfSite(class, f.Code, fmt.Errorf("list %s: %w", s.base, err))
 }
 
+// sorted gives the rows by their age, but containers before what they hold. Mostly that is
+// the order in containers, and what an object refers to is older than it, so that who makes
+// the objects one after the other has little to mend afterwards.
 func (s *source) sorted() []row {
-	rows := make([]row, 0, len(s.rows))
-	for _, r := range s.rows {
-		rows = append(rows, r)
-	}
+	rows := slices.Collect(maps.Values(s.rows))
 	slices.SortFunc(rows, func(a, b row) int {
-		if a.path < b.path {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.path, b.path))
 	})
-	return rows
+	return containersFirst(rows)
+}
+
+// containersFirst puts each row behind those of what holds it, and else keeps the order.
+func containersFirst(rows []row) []row {
+	at := make(map[string]int, len(rows)) // one row each, should a path have several
+	for i := range rows {
+		at[rows[i].path] = i
+	}
+	out, done := make([]row, 0, len(rows)), make([]bool, len(rows))
+	var put func(i int)
+	put = func(i int) {
+		if done[i] {
+			return
+		}
+		done[i] = true
+		if p := rows[i].path; strings.Contains(p, "/") {
+			if above, ok := at[parentOf(p)]; ok {
+				put(above)
+			}
+		}
+		out = append(out, rows[i])
+	}
+	for i := range rows {
+		put(i)
+	}
+	return out
 }
 
 // unsettled tells whether an object may change again within the second that its date

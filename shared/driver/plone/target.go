@@ -25,6 +25,10 @@ type target struct {
 	mu      sync.Mutex
 	parents map[string]time.Time // containers that were seen a moment ago
 	met     time.Time            // when the site was recognised
+	// there are UIDs that stand on the site, as far as was seen. Others may remove what
+	// they name: a write that relied on them and was refused is done again without.
+	there   map[string]bool
+	trusted bool // the op at work relied on there
 	effects int64
 }
 
@@ -35,10 +39,10 @@ const parentAge = 10 * time.Second
 
 // batch is how many ops a call should get. They run one by one, so it only bounds how
 // long a result is waited for.
-const batch = 8
+const batch = 32
 
 func newTarget(o Options, c *client) *target {
-	return &target{opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}}
+	return &target{opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}, there: map[string]bool{}}
 }
 
 func (t *target) Batch() int { return batch }
@@ -105,7 +109,12 @@ func (t *target) apply(ctx context.Context, op *content.Op, rows []row) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	t.trusted = false
 	err := t.carryOut(ctx, op, rows)
+	if t.trusted && isStatus(err, http.StatusBadRequest) {
+		clear(t.there)
+		err = t.carryOutAnew(ctx, op)
+	}
 	if err == nil {
 		return nil
 	}
@@ -113,7 +122,52 @@ func (t *target) apply(ctx context.Context, op *content.Op, rows []row) error {
 		return ctx.Err()
 	}
 	clear(t.parents)
+	clear(t.there)
 	return t.classify(ctx, err)
+}
+
+// carryOutAnew looks first where the object is by now.
+func (t *target) carryOutAnew(ctx context.Context, op *content.Op) error {
+	rows, err := t.byUIDs(ctx, []string{op.Change.Object.UID})
+	if err != nil {
+		return err
+	}
+	return t.carryOut(ctx, op, rows[op.Change.Object.UID])
+}
+
+// lacking asks which of some UIDs the site has not.
+func (t *target) lacking(ctx context.Context, uids []string) (map[string]bool, error) {
+	var ask []string
+	for _, uid := range uids {
+		if !t.there[uid] {
+			ask = append(ask, uid)
+		} else {
+			t.trusted = true
+		}
+	}
+	lacking := map[string]bool{}
+	found, err := t.byUIDs(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	for _, uid := range ask {
+		if len(found[uid]) > 0 {
+			t.stands(uid)
+		} else {
+			lacking[uid] = true
+		}
+	}
+	return lacking, nil
+}
+
+// maxThere bounds what is kept of what was seen.
+const maxThere = 100_000
+
+func (t *target) stands(uid string) {
+	if len(t.there) >= maxThere {
+		clear(t.there)
+	}
+	t.there[uid] = true
 }
 
 func (t *target) carryOut(ctx context.Context, op *content.Op, rows []row) error {
@@ -184,6 +238,7 @@ func (t *target) delete(ctx context.Context, r *row) error {
 		return errors.Join(fmt.Errorf("remove /%s: another object stands there", r.path), err)
 	}
 	clear(t.parents)
+	delete(t.there, r.UID)
 	t.effects++
 	_, err = t.do(ctx, request{method: http.MethodDelete, path: r.path})
 	if isStatus(err, http.StatusNotFound) {

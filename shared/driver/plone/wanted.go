@@ -226,7 +226,7 @@ func (w *work) addRelations(ctx context.Context, sc *schema, body map[string]any
 	for _, uids := range w.want.Relations {
 		all = append(all, uids...)
 	}
-	there, err := w.byUIDs(ctx, all)
+	lacking, err := w.lacking(ctx, all)
 	if err != nil {
 		return err
 	}
@@ -236,10 +236,10 @@ func (w *work) addRelations(ctx context.Context, sc *schema, body map[string]any
 		}
 		var uids []string
 		for _, uid := range w.want.Relations[field] {
-			if len(there[uid]) > 0 {
-				uids = append(uids, uid)
-			} else {
+			if lacking[uid] {
 				w.miss(uid)
+			} else {
+				uids = append(uids, uid)
 			}
 		}
 		if have == nil && len(uids) > 0 || have != nil && !slices.Equal(uids, have.Relations[field]) {
