@@ -62,7 +62,7 @@ func (s *session) inHand(r *result) *ledger.Hand {
 	if r.op.To == "" {
 		return nil
 	}
-	return &ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: ledger.Nameless(r.op.Change.Payloads)}
+	return &ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: content.NamelessDigest(r.op.Change.Payloads)}
 }
 
 func handsOf(batch []result) (hands []ledger.Hand) {
@@ -169,7 +169,7 @@ func stands(ctx context.Context, site content.Source, h *ledger.Hand) (there, wh
 	if err != nil {
 		return false, false, ctx.Err()
 	}
-	whole = ledger.Nameless(payloads) == h.Content
+	whole = content.NamelessDigest(payloads) == h.Content
 	isFolder := len(payloads) == 1 && payloads[0].Plugin == content.PluginContent
 	return whole || h.Entry.Type == content.TypeFolder && isFolder, whole, nil
 }

@@ -205,3 +205,14 @@ func TestAnotherSourceDoesNotTakeWhatStandsThere(t *testing.T) {
 	}
 	w.wantFailures("x path-taken")
 }
+
+func TestAnObjectThatARuleCallsOtherwiseIsAsItShouldBe(t *testing.T) {
+	w := newWorld(t)
+	there := rules(t, locate.Rule{Type: content.TypeFile, At: "/{name}.{type}"})
+	w.publish(w.put("page", page("x")))
+	w.settle(there)
+	w.want("page.file")
+	w.wantVerified()
+	w.must(w.site.Put("page.file", page("edited there")))
+	w.wantVerified("site page.file different")
+}

@@ -43,7 +43,7 @@ func (r *result) give(c *content.Change) {
 	r.op.SameBytes = r.had == ledger.BytesDigest(c)
 	if r.hand != nil {
 		r.hand.Entry.Digest, r.hand.Entry.Bytes = c.Digest, ledger.BytesDigest(c)
-		r.hand.Content = ledger.Nameless(c.Payloads)
+		r.hand.Content = content.NamelessDigest(c.Payloads)
 	}
 }
 

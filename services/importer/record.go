@@ -69,6 +69,10 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 		e.Version = s.versionOf(e.UID)
 	}
 	s.note(e, t)
+	if e.Renamed() {
+		nameless := content.NamelessDigest(given.Payloads)
+		e.Content = nameless[:]
+	}
 	if note != nil && e.Live() {
 		e.Note, e.Missing = note.State, note.Missing
 	}

@@ -6,6 +6,7 @@ package content
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"synchro.example/shared/version"
@@ -124,6 +125,15 @@ func DigestOf(payloads []Payload) Digest {
 		h.Write(p.SHA256[:])
 	}
 	return Digest(h.Sum(nil))
+}
+
+// NamelessDigest is DigestOf whatever the bytes are called.
+func NamelessDigest(payloads []Payload) Digest {
+	payloads = slices.Clone(payloads)
+	for i := range payloads {
+		payloads[i].Names = nil
+	}
+	return DigestOf(payloads)
 }
 
 // Payload gives the first payload of a plugin, or nil.

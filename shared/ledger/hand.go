@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,15 +23,6 @@ type Hand struct {
 	// Content is the digest of the payloads without their names: an object that has left its
 	// place for a moment is not called what its payloads say.
 	Content content.Digest `msgpack:"content"`
-}
-
-// Nameless gives the digest of payloads whatever their bytes are called.
-func Nameless(payloads []content.Payload) content.Digest {
-	payloads = slices.Clone(payloads)
-	for i := range payloads {
-		payloads[i].Names = nil
-	}
-	return content.DigestOf(payloads)
 }
 
 // HandMessage makes the message that keeps what one call has in hand, in the place of what

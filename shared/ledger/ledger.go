@@ -46,6 +46,9 @@ type Entry struct {
 	Discarded version.Version `msgpack:"discarded,omitempty"`
 	// Origin is where the source has the object, when a rule of the site put it elsewhere.
 	Origin *Origin `msgpack:"origin,omitempty"`
+	// Content is the digest of the payloads without their names, where a rule gave the object
+	// another name: a site may call the bytes by that.
+	Content []byte `msgpack:"content,omitempty"`
 	// Rules is the mark of the site's rules by which the object got its place.
 	Rules string `msgpack:"rules,omitempty"`
 	// Skipped says that a rule keeps the object away: Kind is Removed, and Parent and Name
@@ -64,6 +67,9 @@ type Origin struct {
 
 // Live tells whether the site has the object.
 func (e *Entry) Live() bool { return e.Kind == content.Modified }
+
+// Renamed tells whether a rule gave the object another name than it has on its source.
+func (e *Entry) Renamed() bool { return e.Origin != nil && e.Origin.Name != e.Name }
 
 // BytesDigest gives the digest of the payloads of a change other than PluginContent.
 func BytesDigest(c *content.Change) content.Digest {
