@@ -28,12 +28,16 @@ type process struct {
 // start runs a program, named by its first argument, in the folder of the world.
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
-	p := &process{w: w, name: strings.Join(args, " "), ended: make(chan struct{})}
+	return w.startWith(w.command(args...), strings.Join(args, " "))
+}
+
+func (w *world) startWith(cmd *exec.Cmd, name string) *process {
+	w.t.Helper()
+	p := &process{w: w, name: name, cmd: cmd, ended: make(chan struct{})}
 	p.log = w.path(fmt.Sprintf("process-%d.log", len(w.processes)))
 	log, err := os.Create(p.log)
 	must(w.t, err)
 	defer log.Close()
-	p.cmd = w.command(args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	must(w.t, p.cmd.Start())
 	go func() {

@@ -177,6 +177,7 @@ type site struct {
 	Errors     *int     `json:"errors"`
 	Folders    map[string]int
 	Odd        []string
+	Plugins    []struct{ ID, State, Reason string }
 }
 
 func (w *world) status() map[string]site {
