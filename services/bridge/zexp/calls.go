@@ -18,17 +18,17 @@ var bases = map[string]bool{
 
 // reduce calls what lies below a tuple of arguments.
 func reduce(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
 	callee, ok := pair[0].(Name)
 	args, isTuple := pair[1].(tuple)
 	if !ok || !isTuple {
-		return m.refuse(pickle.Call, "", "a call of what is not a name, or without a tuple of arguments")
+		return m.Refuse(pickle.Call, "", "a call of what is not a name, or without a tuple of arguments")
 	}
 	if reconstructors[callee] && !reconstructs(args) {
-		return m.refuse(pickle.Call, callee.String(), "is called with other arguments than Python gives it")
+		return m.Refuse(pickle.Call, callee.String(), "is called with other arguments than Python gives it")
 	}
 	return m.made(callee)
 }
@@ -43,23 +43,23 @@ func reconstructs(args tuple) bool {
 
 // made is the object that a permitted call gives.
 func (m *machine) made(callee Name) error {
-	if err := m.call(m.at, callee); err != nil {
+	if err := m.call(m.At, callee); err != nil {
 		return err
 	}
-	return m.push(object{})
+	return m.Push(object{})
 }
 
 // newObject makes an instance without calling its class. Any class of the list may be made.
 func newObject(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
 	_, isTuple := pair[1].(tuple)
 	if !isClass(pair[0]) || !isTuple {
-		return m.refuse(pickle.Call, "", "an instance of what is not a name, or without a tuple of arguments")
+		return m.Refuse(pickle.Call, "", "an instance of what is not a name, or without a tuple of arguments")
 	}
-	return m.push(object{})
+	return m.Push(object{})
 }
 
 // instance calls a class by its name, with what lies above the mark.
@@ -68,7 +68,7 @@ func instance(m *machine) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.popMark(); err != nil {
+	if _, err := m.PopMark(); err != nil {
 		return err
 	}
 	return m.made(n)
@@ -76,28 +76,28 @@ func instance(m *machine) error {
 
 // objectOf calls the class that lies directly above the mark, with what follows it.
 func objectOf(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
 	if len(items) == 0 || !isClass(items[0]) {
-		return m.refuse(pickle.Call, "", "a call of what is not a name")
+		return m.Refuse(pickle.Call, "", "a call of what is not a name")
 	}
 	return m.made(items[0].(Name))
 }
 
 // build gives an object its state. On a class it would change the class itself.
 func build(m *machine) error {
-	state, err := m.pop()
+	state, err := m.Pop()
 	if err != nil {
 		return err
 	}
-	to, err := m.top()
+	to, err := m.Top()
 	if err != nil {
 		return err
 	}
 	if _, ok := to.(object); !ok || isClass(state) {
-		return m.refuse(pickle.State, "", "a state that is a class, or of what is no new object")
+		return m.Refuse(pickle.State, "", "a state that is a class, or of what is no new object")
 	}
 	return nil
 }
@@ -112,5 +112,5 @@ func (m *machine) name() (Name, error) {
 		return Name{}, err
 	}
 	n := Name{module, name}
-	return n, m.use(m.at, n)
+	return n, m.use(m.At, n)
 }

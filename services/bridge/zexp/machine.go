@@ -27,15 +27,12 @@ const (
 
 // machine follows the pickles of one record.
 type machine struct {
+	pickle.Frame
 	*export
-	stack []any
-	marks []int
-	memo  map[uint32]any
 	// binary and inText tell how the memo's numbers are written. A reader that has both in
 	// one memo keeps them apart, another one does not.
 	binary, inText bool
-	begun          bool  // beyond the first opcode of a pickle
-	at             int64 // of the opcode at work
+	begun          bool // beyond the first opcode of a pickle
 }
 
 type operation func(*machine) error
@@ -44,22 +41,23 @@ const stop = '.'
 
 // run follows one pickle and gives its value.
 func (m *machine) run() (any, error) {
-	m.stack, m.marks, m.begun = m.stack[:0], m.marks[:0], false
+	m.Begin()
+	m.begun = false
 	for {
-		m.at = m.src.Offset()
+		m.At = m.src.Offset()
 		op, err := m.src.Byte()
 		if err != nil {
 			return nil, err
 		}
 		if m.ops++; m.ops > maxOps {
-			return nil, m.refuse(pickle.Limit, "", "more than %d opcodes", maxOps)
+			return nil, m.Refuse(pickle.Limit, "", "more than %d opcodes", maxOps)
 		}
 		if op == stop {
-			return m.result()
+			return m.Result()
 		}
 		do := operations[op]
 		if do == nil {
-			return nil, m.refuse(pickle.Opcode, string([]byte{op}), "is an opcode that has no place here")
+			return nil, m.Refuse(pickle.Opcode, string([]byte{op}), "is an opcode that has no place here")
 		}
 		if err := do(m); err != nil {
 			return nil, err
@@ -68,103 +66,23 @@ func (m *machine) run() (any, error) {
 	}
 }
 
-func (m *machine) result() (any, error) {
-	if len(m.stack) != 1 || len(m.marks) != 0 {
-		return nil, m.refuse(pickle.Stack, "", "the end, with %d values and %d marks on the stack", len(m.stack), len(m.marks))
-	}
-	return m.stack[0], nil
-}
-
-func (m *machine) refuse(code pickle.Code, name, format string, args ...any) error {
-	return pickle.Refuse(code, m.at, name, format, args...)
-}
-
-func (m *machine) floor() int {
-	if len(m.marks) == 0 {
-		return 0
-	}
-	return m.marks[len(m.marks)-1]
-}
-
-func (m *machine) push(v any) error {
-	if len(m.stack) >= maxStack {
-		return m.refuse(pickle.Limit, "", "a stack of more than %d values", maxStack)
-	}
-	m.stack = append(m.stack, v)
-	return nil
-}
-
-func (m *machine) mark() error {
-	if len(m.marks) >= maxStack {
-		return m.refuse(pickle.Limit, "", "more than %d marks", maxStack)
-	}
-	m.marks = append(m.marks, len(m.stack))
-	return nil
-}
-
-func (m *machine) top() (any, error) {
-	if len(m.stack) <= m.floor() {
-		return nil, m.refuse(pickle.Stack, "", "there is no value to work on")
-	}
-	return m.stack[len(m.stack)-1], nil
-}
-
-func (m *machine) pop() (any, error) {
-	v, err := m.top()
-	if err == nil {
-		m.stack = m.stack[:len(m.stack)-1]
-	}
-	return v, err
-}
-
-// popTo takes what lies above a height. The result is valid until the next push.
-func (m *machine) popTo(height int) []any {
-	items := m.stack[height:]
-	m.stack = m.stack[:height]
-	return items
-}
-
-func (m *machine) popN(n int) ([]any, error) {
-	if len(m.stack)-n < m.floor() {
-		return nil, m.refuse(pickle.Stack, "", "there are fewer than %d values to work on", n)
-	}
-	return m.popTo(len(m.stack) - n), nil
-}
-
-func (m *machine) popMark() ([]any, error) {
-	if len(m.marks) == 0 {
-		return nil, m.refuse(pickle.Stack, "", "there is no mark")
-	}
-	items := m.popTo(m.floor())
-	m.marks = m.marks[:len(m.marks)-1]
-	return items, nil
-}
-
 func (m *machine) mixed() error {
 	if m.binary && m.inText {
-		return m.refuse(pickle.Memo, "", "a memo with numbers in text and others in binary")
+		return m.Refuse(pickle.Memo, "", "a memo with numbers in text and others in binary")
 	}
 	return nil
 }
 
 func (m *machine) remember(key uint32) error {
-	v, err := m.top()
+	v, err := m.Top()
 	if err != nil {
 		return err
 	}
-	if _, known := m.memo[key]; !known && len(m.memo) >= maxMemo {
-		return m.refuse(pickle.Limit, "", "a memo of more than %d values", maxMemo)
+	if _, known := m.Memo[key]; !known && len(m.Memo) >= maxMemo {
+		return m.Refuse(pickle.Limit, "", "a memo of more than %d values", maxMemo)
 	}
-	m.memo[key] = v
+	m.Memo[key] = v
 	return nil
-}
-
-func (m *machine) recall(key uint32) error {
-	v, known := m.memo[key]
-	if !known {
-		return m.refuse(pickle.Memo, "", "memo %d has never been given", key)
-	}
-	return m.push(v)
 }
 
 // kept copies the first items of a sequence, and one more than are ever asked for, so
@@ -178,13 +96,13 @@ func (m *machine) class(description any) (Name, error) {
 		description = t.first[0]
 		if t, ok := description.(tuple); ok && isSpelled(t) {
 			n := Name{string(t.first[0].(word)), string(t.first[1].(word))}
-			return n, m.use(m.at, n)
+			return n, m.use(m.At, n)
 		}
 	}
 	if n, ok := description.(Name); ok {
 		return n, nil
 	}
-	return Name{}, m.refuse(pickle.Shape, "", "the first pickle of a record names no class")
+	return Name{}, m.Refuse(pickle.Shape, "", "the first pickle of a record names no class")
 }
 
 func isArguments(v any) bool {
@@ -213,20 +131,20 @@ func (m *machine) reference(v any) error {
 	}
 	if t, ok := v.(tuple); ok && !weak {
 		if len(t.first) != 2 || !isClass(t.first[1]) {
-			return m.refuse(pickle.Reference, "", "a reference that is no id with a class")
+			return m.Refuse(pickle.Reference, "", "a reference that is no id with a class")
 		}
 		v = t.first[0]
 	}
 	id, ok := v.(word)
 	if !ok || len(id) != len(oid{}) {
-		return m.refuse(pickle.Reference, "", "a reference without an id, or into another database")
+		return m.Refuse(pickle.Reference, "", "a reference without an id, or into another database")
 	}
 	if !weak {
-		if err := m.refer(m.at, oid([]byte(id))); err != nil {
+		if err := m.refer(m.At, oid([]byte(id))); err != nil {
 			return err
 		}
 	}
-	return m.push(ref{})
+	return m.Push(ref{})
 }
 
 func isClass(v any) bool {

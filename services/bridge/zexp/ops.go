@@ -13,9 +13,9 @@ var operations [256]operation
 
 func init() { // the table's functions use the table's machine
 	operations = [256]operation{
-		'(':  (*machine).mark,
-		'0':  func(m *machine) error { _, err := m.pop(); return err },
-		'1':  func(m *machine) error { _, err := m.popMark(); return err },
+		'(':  (*machine).Mark,
+		'0':  func(m *machine) error { _, err := m.Pop(); return err },
+		'1':  func(m *machine) error { _, err := m.PopMark(); return err },
 		'N':  constant(none{}),
 		0x88: constant(data{}), // true
 		0x89: constant(data{}), // false
@@ -28,12 +28,12 @@ func init() { // the table's functions use the table's machine
 		'U': counted(1), 'T': counted(4), 'X': counted(4), 'C': counted(1), 'B': counted(4),
 
 		')': constant(tuple{}), 't': markedTuple, 0x85: tupleOf(1), 0x86: tupleOf(2), 0x87: tupleOf(3),
-		']': func(m *machine) error { return m.push(&list{}) }, 'l': markedList,
+		']': func(m *machine) error { return m.Push(&list{}) }, 'l': markedList,
 		'}': constant(dict{}), 'd': markedDict,
 		'a': appendItem, 'e': appendItems, 's': setItem, 'u': setItems,
 
 		'p': lineKey((*machine).remember), 'q': key(1, (*machine).remember), 'r': key(4, (*machine).remember),
-		'g': lineKey((*machine).recall), 'h': key(1, (*machine).recall), 'j': key(4, (*machine).recall),
+		'g': lineKey((*machine).Recall), 'h': key(1, (*machine).Recall), 'j': key(4, (*machine).Recall),
 
 		'c': global, 'R': reduce, 'b': build, 'i': instance, 'o': objectOf, 0x81: newObject,
 		'P': persistentLine, 'Q': persistent, 0x80: protocol,
@@ -47,14 +47,14 @@ const (
 	maxProtocol = 3
 )
 
-func constant(v any) operation { return func(m *machine) error { return m.push(v) } }
+func constant(v any) operation { return func(m *machine) error { return m.Push(v) } }
 
 func line(limit int) operation {
 	return func(m *machine) error {
 		if _, err := m.src.Line(limit); err != nil {
 			return err
 		}
-		return m.push(data{})
+		return m.Push(data{})
 	}
 }
 
@@ -63,7 +63,7 @@ func fixed(n int64) operation {
 		if err := m.src.Copy(io.Discard, n); err != nil {
 			return err
 		}
-		return m.push(data{})
+		return m.Push(data{})
 	}
 }
 
@@ -74,7 +74,7 @@ func long(n int) operation {
 			return err
 		}
 		if size > maxLong {
-			return m.refuse(pickle.Limit, "", "a number of %d bytes", size)
+			return m.Refuse(pickle.Limit, "", "a number of %d bytes", size)
 		}
 		return fixed(int64(size))(m)
 	}
@@ -100,9 +100,9 @@ func (h *head) WriteByte(c byte) error {
 
 func (m *machine) pushString(h *head) error {
 	if h.size > int64(len(h.kept)) {
-		return m.push(data{})
+		return m.Push(data{})
 	}
-	return m.push(word(h.kept))
+	return m.Push(word(h.kept))
 }
 
 func repr(m *machine) error {
@@ -138,44 +138,44 @@ func counted(n int) operation {
 }
 
 func markedTuple(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
-	return m.push(tuple{kept(items)})
+	return m.Push(tuple{kept(items)})
 }
 
 func tupleOf(n int) operation {
 	return func(m *machine) error {
-		items, err := m.popN(n)
+		items, err := m.PopN(n)
 		if err != nil {
 			return err
 		}
-		return m.push(tuple{kept(items)})
+		return m.Push(tuple{kept(items)})
 	}
 }
 
 func markedList(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
-	return m.push(&list{kept(items)})
+	return m.Push(&list{kept(items)})
 }
 
 func markedDict(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
 	if len(items)%2 != 0 {
-		return m.refuse(pickle.Stack, "", "a key without its value")
+		return m.Refuse(pickle.Stack, "", "a key without its value")
 	}
-	return m.push(dict{})
+	return m.Push(dict{})
 }
 
 func appendItem(m *machine) error {
-	items, err := m.popN(1)
+	items, err := m.PopN(1)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func appendItem(m *machine) error {
 }
 
 func appendItems(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func appendItems(m *machine) error {
 
 // extend appends to a list, or to a new object, as for a class that is made of a list.
 func (m *machine) extend(items []any) error {
-	to, err := m.top()
+	to, err := m.Top()
 	if err != nil {
 		return err
 	}
@@ -206,29 +206,29 @@ func (m *machine) extend(items []any) error {
 	case object:
 		return nil
 	}
-	return m.refuse(pickle.Stack, "", "there is no list to append to")
+	return m.Refuse(pickle.Stack, "", "there is no list to append to")
 }
 
 func setItem(m *machine) error {
-	if _, err := m.popN(2); err != nil {
+	if _, err := m.PopN(2); err != nil {
 		return err
 	}
 	return m.update()
 }
 
 func setItems(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
 	if len(items)%2 != 0 {
-		return m.refuse(pickle.Stack, "", "a key without its value")
+		return m.Refuse(pickle.Stack, "", "a key without its value")
 	}
 	return m.update()
 }
 
 func (m *machine) update() error {
-	to, err := m.top()
+	to, err := m.Top()
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (m *machine) update() error {
 	case dict, object:
 		return nil
 	}
-	return m.refuse(pickle.Stack, "", "there is no dict to set a key of")
+	return m.Refuse(pickle.Stack, "", "there is no dict to set a key of")
 }
 
 func lineKey(do func(*machine, uint32) error) operation {
@@ -272,7 +272,7 @@ func global(m *machine) error {
 	if err != nil {
 		return err
 	}
-	return m.push(n)
+	return m.Push(n)
 }
 
 func persistentLine(m *machine) error {
@@ -284,7 +284,7 @@ func persistentLine(m *machine) error {
 }
 
 func persistent(m *machine) error {
-	id, err := m.pop()
+	id, err := m.Pop()
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func protocol(m *machine) error {
 		return err
 	}
 	if m.begun || version > maxProtocol {
-		return m.refuse(pickle.Opcode, "", "protocol %d, or not at the beginning", version)
+		return m.Refuse(pickle.Opcode, "", "protocol %d, or not at the beginning", version)
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (e *export) pickles(size int64) (Name, error) {
 	outer := e.src.Rebound(pickle.Bound{
 		At: e.src.Offset() + size, Code: pickle.Structure, Reason: "the record ends within a pickle",
 	})
-	m := &machine{export: e, memo: map[uint32]any{}}
+	m := &machine{export: e, Frame: pickle.Frame{Limit: maxStack, Memo: map[uint32]any{}}}
 	description, err := m.run()
 	if err != nil {
 		return Name{}, err

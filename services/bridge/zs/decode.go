@@ -47,7 +47,7 @@ func Decode(r io.Reader, o Options) (*Change, error) {
 		spool:  &spool{dir: o.Dir},
 		limits: o.Limits,
 		table:  &strict,
-		memo:   map[uint32]any{},
+		Frame:  pickle.Frame{Limit: o.Limits.Stack, Memo: map[uint32]any{}},
 	}
 	if o.Tolerant {
 		m.table = &tolerant

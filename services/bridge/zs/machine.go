@@ -58,15 +58,12 @@ var permitted = map[global]bool{
 
 // machine follows a pickle's opcodes. It makes no object but those above.
 type machine struct {
+	pickle.Frame
 	src    *pickle.Source
 	spool  *spool
 	limits Limits
 	table  *[256]operation
-	stack  []any
-	marks  []int // heights of the stack
-	memo   map[uint32]any
 	ops    int
-	at     int64 // of the opcode at work
 }
 
 // operation does one opcode.
@@ -77,20 +74,20 @@ const stop = '.'
 // run follows the opcodes up to the end of the pickle and gives its one value.
 func (m *machine) run() (any, error) {
 	for {
-		m.at = m.src.Offset()
+		m.At = m.src.Offset()
 		op, err := m.src.Byte()
 		if err != nil {
 			return nil, err
 		}
 		if m.ops++; m.ops > m.limits.Ops {
-			return nil, m.refuse(pickle.Limit, "", "more than %d opcodes", m.limits.Ops)
+			return nil, m.Refuse(pickle.Limit, "", "more than %d opcodes", m.limits.Ops)
 		}
 		if op == stop {
-			return m.result()
+			return m.Result()
 		}
 		do := m.table[op]
 		if do == nil {
-			return nil, m.refuse(pickle.Opcode, string([]byte{op}), "is an opcode that has no place here")
+			return nil, m.Refuse(pickle.Opcode, string([]byte{op}), "is an opcode that has no place here")
 		}
 		if err := do(m); err != nil {
 			return nil, err
@@ -98,103 +95,19 @@ func (m *machine) run() (any, error) {
 	}
 }
 
-func (m *machine) result() (any, error) {
-	if len(m.stack) != 1 || len(m.marks) != 0 {
-		return nil, m.refuse(pickle.Stack, "", "the end, with %d values and %d marks on the stack", len(m.stack), len(m.marks))
-	}
-	return m.stack[0], nil
-}
-
-func (m *machine) refuse(code pickle.Code, name, format string, args ...any) error {
-	return pickle.Refuse(code, m.at, name, format, args...)
-}
-
-// floor is the height below which an opcode may not reach: the last mark's.
-func (m *machine) floor() int {
-	if len(m.marks) == 0 {
-		return 0
-	}
-	return m.marks[len(m.marks)-1]
-}
-
-func (m *machine) push(v any) error {
-	if len(m.stack)+len(m.marks) >= m.limits.Stack {
-		return m.refuse(pickle.Limit, "", "a stack of more than %d values", m.limits.Stack)
-	}
-	m.stack = append(m.stack, v)
-	return nil
-}
-
-func (m *machine) mark() error {
-	if len(m.stack)+len(m.marks) >= m.limits.Stack {
-		return m.refuse(pickle.Limit, "", "a stack of more than %d values", m.limits.Stack)
-	}
-	m.marks = append(m.marks, len(m.stack))
-	return nil
-}
-
-func (m *machine) pop() (any, error) {
-	v, err := m.top()
-	if err == nil {
-		m.stack[len(m.stack)-1] = nil
-		m.stack = m.stack[:len(m.stack)-1]
-	}
-	return v, err
-}
-
-func (m *machine) top() (any, error) {
-	if len(m.stack) <= m.floor() {
-		return nil, m.refuse(pickle.Stack, "", "there is no value to work on")
-	}
-	return m.stack[len(m.stack)-1], nil
-}
-
-// popMark takes what lies above the last mark, and the mark.
-func (m *machine) popMark() ([]any, error) {
-	if len(m.marks) == 0 {
-		return nil, m.refuse(pickle.Stack, "", "there is no mark")
-	}
-	floor := m.floor()
-	items := append([]any(nil), m.stack[floor:]...)
-	clear(m.stack[floor:])
-	m.stack = m.stack[:floor]
-	m.marks = m.marks[:len(m.marks)-1]
-	return items, nil
-}
-
-// popN takes the n uppermost values, the lowest first.
-func (m *machine) popN(n int) ([]any, error) {
-	if len(m.stack)-n < m.floor() {
-		return nil, m.refuse(pickle.Stack, "", "there are fewer than %d values to work on", n)
-	}
-	from := len(m.stack) - n
-	items := append([]any(nil), m.stack[from:]...)
-	clear(m.stack[from:])
-	m.stack = m.stack[:from]
-	return items, nil
-}
-
 func (m *machine) remember(key uint32) error {
-	v, err := m.top()
+	v, err := m.Top()
 	if err != nil {
 		return err
 	}
-	if _, twice := m.memo[key]; twice {
-		return m.refuse(pickle.Memo, "", "memo %d is given twice", key)
+	if _, twice := m.Memo[key]; twice {
+		return m.Refuse(pickle.Memo, "", "memo %d is given twice", key)
 	}
-	if len(m.memo) >= m.limits.Memo {
-		return m.refuse(pickle.Limit, "", "a memo of more than %d values", m.limits.Memo)
+	if len(m.Memo) >= m.limits.Memo {
+		return m.Refuse(pickle.Limit, "", "a memo of more than %d values", m.limits.Memo)
 	}
-	m.memo[key] = v
+	m.Memo[key] = v
 	return nil
-}
-
-func (m *machine) recall(key uint32) error {
-	v, known := m.memo[key]
-	if !known {
-		return m.refuse(pickle.Memo, "", "memo %d has never been given", key)
-	}
-	return m.push(v)
 }
 
 // isData tells what may lie in a list, a dict or a state. A class is none of it.

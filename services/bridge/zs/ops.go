@@ -10,17 +10,17 @@ import (
 
 // strict is what Python 2 writes by protocol 0, which is what the classic exporter uses.
 var strict = [256]operation{
-	'(': (*machine).mark,
-	'N': func(m *machine) error { return m.push(none{}) },
+	'(': (*machine).Mark,
+	'N': func(m *machine) error { return m.Push(none{}) },
 	'I': integer,
 	'S': repr,
 	'V': rawUnicode,
 	'c': named,
-	'd': marked(func(m *machine) error { return m.push(&dict{}) }),
-	'l': marked(func(m *machine) error { return m.push(&list{}) }),
+	'd': marked(func(m *machine) error { return m.Push(&dict{}) }),
+	'l': marked(func(m *machine) error { return m.Push(&list{}) }),
 	't': markedTuple,
 	'p': lineKey((*machine).remember),
-	'g': lineKey((*machine).recall),
+	'g': lineKey((*machine).Recall),
 	's': setItem,
 	'a': appendItem,
 	'R': reduce,
@@ -33,15 +33,15 @@ var tolerant = func() (table [256]operation) {
 	table['U'] = counted(1)
 	table['T'] = counted(4)
 	table['X'] = countedText
-	table[']'] = func(m *machine) error { return m.push(&list{}) }
-	table['}'] = func(m *machine) error { return m.push(&dict{}) }
-	table[')'] = func(m *machine) error { return m.push(tuple{}) }
+	table[']'] = func(m *machine) error { return m.Push(&list{}) }
+	table['}'] = func(m *machine) error { return m.Push(&dict{}) }
+	table[')'] = func(m *machine) error { return m.Push(tuple{}) }
 	table['e'] = appendItems
 	table['u'] = setItems
 	table['q'] = binaryKey(1, (*machine).remember)
 	table['r'] = binaryKey(4, (*machine).remember)
-	table['h'] = binaryKey(1, (*machine).recall)
-	table['j'] = binaryKey(4, (*machine).recall)
+	table['h'] = binaryKey(1, (*machine).Recall)
+	table['j'] = binaryKey(4, (*machine).Recall)
 	table[0x80] = protocol
 	table[0x81] = newObject
 	table[0x85] = tupleOf(1)
@@ -65,9 +65,9 @@ func integer(m *machine) error {
 		return err
 	}
 	if !integerPattern.MatchString(line) {
-		return m.refuse(pickle.Syntax, line, "is not a number")
+		return m.Refuse(pickle.Syntax, line, "is not a number")
 	}
-	return m.push(number{})
+	return m.Push(number{})
 }
 
 func (m *machine) sink() *sink {
@@ -76,7 +76,7 @@ func (m *machine) sink() *sink {
 
 func (m *machine) pushString(k *sink) error {
 	m.spool.small += len(k.small)
-	return m.push(str{small: string(k.small), begin: k.begin, size: k.size, at: m.at})
+	return m.Push(str{small: string(k.small), begin: k.begin, size: k.size, at: m.At})
 }
 
 func repr(m *machine) error {
@@ -97,9 +97,9 @@ func rawUnicode(m *machine) error {
 
 func (m *machine) pushText(s string) error {
 	if m.spool.small += len(s); m.spool.small > maxInline {
-		return m.refuse(pickle.Limit, "", "names of more than %d bytes altogether", maxInline)
+		return m.Refuse(pickle.Limit, "", "names of more than %d bytes altogether", maxInline)
 	}
-	return m.push(text(s))
+	return m.Push(text(s))
 }
 
 func named(m *machine) error {
@@ -113,31 +113,31 @@ func named(m *machine) error {
 	}
 	g := global{from, name}
 	if _, known := permitted[g]; !known {
-		return m.refuse(pickle.Global, from+"."+name, "has no place in a .zs file")
+		return m.Refuse(pickle.Global, from+"."+name, "has no place in a .zs file")
 	}
-	return m.push(g)
+	return m.Push(g)
 }
 
 // marked is for the opcodes that make an empty value and take away the mark before it.
 func marked(do operation) operation {
 	return func(m *machine) error {
-		items, err := m.popMark()
+		items, err := m.PopMark()
 		if err != nil {
 			return err
 		}
 		if len(items) > 0 {
-			return m.refuse(pickle.Stack, "", "a value that is filled in a way in which Python does not")
+			return m.Refuse(pickle.Stack, "", "a value that is filled in a way in which Python does not")
 		}
 		return do(m)
 	}
 }
 
 func markedTuple(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
-	return m.push(tuple(items))
+	return m.Push(tuple(slices.Clone(items)))
 }
 
 func lineKey(do func(*machine, uint32) error) operation {
@@ -151,7 +151,7 @@ func lineKey(do func(*machine, uint32) error) operation {
 }
 
 func appendItem(m *machine) error {
-	v, err := m.pop()
+	v, err := m.Pop()
 	if err != nil {
 		return err
 	}
@@ -159,17 +159,17 @@ func appendItem(m *machine) error {
 }
 
 func (m *machine) extend(items []any) error {
-	v, err := m.top()
+	v, err := m.Top()
 	if err != nil {
 		return err
 	}
 	to, ok := v.(*list)
 	if !ok {
-		return m.refuse(pickle.Stack, "", "there is no list to append to")
+		return m.Refuse(pickle.Stack, "", "there is no list to append to")
 	}
 	for _, item := range items {
 		if !isData(item) {
-			return m.refuse(pickle.Shape, "", "a class as a value")
+			return m.Refuse(pickle.Shape, "", "a class as a value")
 		}
 	}
 	to.items = append(to.items, items...)
@@ -177,7 +177,7 @@ func (m *machine) extend(items []any) error {
 }
 
 func setItem(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
@@ -186,13 +186,13 @@ func setItem(m *machine) error {
 
 // update sets keys and values that follow each other.
 func (m *machine) update(pairs []any) error {
-	v, err := m.top()
+	v, err := m.Top()
 	if err != nil {
 		return err
 	}
 	to, ok := v.(*dict)
 	if !ok || len(pairs)%2 != 0 {
-		return m.refuse(pickle.Stack, "", "there is no dict to set a key of")
+		return m.Refuse(pickle.Stack, "", "there is no dict to set a key of")
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if err := m.set(to, pairs[i], pairs[i+1]); err != nil {
@@ -206,13 +206,13 @@ func (m *machine) set(to *dict, k, value any) error {
 	key, ok := k.(str)
 	switch {
 	case !ok || !key.inline():
-		return m.refuse(pickle.Shape, "", "a key that is no short byte string")
+		return m.Refuse(pickle.Shape, "", "a key that is no short byte string")
 	case !isData(value):
-		return m.refuse(pickle.Shape, key.small, "is the key of a class, which is no value")
+		return m.Refuse(pickle.Shape, key.small, "is the key of a class, which is no value")
 	case to.get(key.small) != nil:
-		return m.refuse(pickle.Shape, key.small, "is a key that is given twice")
+		return m.Refuse(pickle.Shape, key.small, "is a key that is given twice")
 	case len(to.keys) == maxKeys:
-		return m.refuse(pickle.Shape, key.small, "is one key too many")
+		return m.Refuse(pickle.Shape, key.small, "is one key too many")
 	}
 	to.keys = append(to.keys, key.small)
 	to.values = append(to.values, value)
@@ -231,13 +231,13 @@ func (d *dict) get(key string) any {
 
 // reduce makes an instance by the one permitted call, _reconstructor(class, object, None).
 func reduce(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
 	args, ok := pair[1].(tuple)
 	if pair[0] != any(reconstructor) || !ok || len(args) != 3 {
-		return m.refuse(pickle.Call, nameOf(pair[0]), "may not be called like this")
+		return m.Refuse(pickle.Call, nameOf(pair[0]), "may not be called like this")
 	}
 	return m.instantiate(args[0], args[1] == any(object) && args[2] == any(none{}))
 }
@@ -245,9 +245,9 @@ func reduce(m *machine) error {
 func (m *machine) instantiate(class any, asPermitted bool) error {
 	g, ok := class.(global)
 	if !ok || !permitted[g] || !asPermitted {
-		return m.refuse(pickle.Call, nameOf(class), "may not be made like this")
+		return m.Refuse(pickle.Call, nameOf(class), "may not be made like this")
 	}
-	return m.push(&instance{class: g, at: m.at})
+	return m.Push(&instance{class: g, at: m.At})
 }
 
 func nameOf(v any) string {
@@ -259,18 +259,18 @@ func nameOf(v any) string {
 
 // build gives an instance its state, once.
 func build(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
 	to, ok := pair[0].(*instance)
 	state, isDict := pair[1].(*dict)
 	if !ok || !isDict || to.state != nil {
-		return m.refuse(pickle.State, "", "a state that is no dict, or of what can have none")
+		return m.Refuse(pickle.State, "", "a state that is no dict, or of what can have none")
 	}
 	// What the dict gets later is not the instance's.
 	to.state = &dict{slices.Clone(state.keys), slices.Clone(state.values)}
-	return m.push(to)
+	return m.Push(to)
 }
 
 func protocol(m *machine) error {
@@ -279,7 +279,7 @@ func protocol(m *machine) error {
 		return err
 	}
 	if m.ops != 1 || version > 2 {
-		return m.refuse(pickle.Opcode, "", "protocol %d, or not at the beginning", version)
+		return m.Refuse(pickle.Opcode, "", "protocol %d, or not at the beginning", version)
 	}
 	return nil
 }
@@ -306,14 +306,14 @@ func countedText(m *machine) error {
 		return err
 	}
 	if size > maxText {
-		return m.refuse(pickle.Limit, "", "a unicode string of %d bytes", size)
+		return m.Refuse(pickle.Limit, "", "a unicode string of %d bytes", size)
 	}
 	raw := make([]byte, size)
 	if err := m.src.Fill(raw); err != nil {
 		return err
 	}
 	if !utf8.Valid(raw) {
-		return m.refuse(pickle.Syntax, string(raw), "is no UTF-8")
+		return m.Refuse(pickle.Syntax, string(raw), "is no UTF-8")
 	}
 	return m.pushText(string(raw))
 }
@@ -329,7 +329,7 @@ func binaryKey(n int, do func(*machine, uint32) error) operation {
 }
 
 func appendItems(m *machine) error {
-	items, err := m.popMark()
+	items, err := m.PopMark()
 	if err != nil {
 		return err
 	}
@@ -337,7 +337,7 @@ func appendItems(m *machine) error {
 }
 
 func setItems(m *machine) error {
-	pairs, err := m.popMark()
+	pairs, err := m.PopMark()
 	if err != nil {
 		return err
 	}
@@ -345,7 +345,7 @@ func setItems(m *machine) error {
 }
 
 func newObject(m *machine) error {
-	pair, err := m.popN(2)
+	pair, err := m.PopN(2)
 	if err != nil {
 		return err
 	}
@@ -355,10 +355,10 @@ func newObject(m *machine) error {
 
 func tupleOf(n int) operation {
 	return func(m *machine) error {
-		items, err := m.popN(n)
+		items, err := m.PopN(n)
 		if err != nil {
 			return err
 		}
-		return m.push(tuple(items))
+		return m.Push(tuple(slices.Clone(items)))
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (m *machine) change(v any) (*Change, error) {
 	top, ok := v.(*instance)
 	if !ok || top.class.name != changeClass {
-		return nil, m.refuse(pickle.Shape, "", "the pickle is no %s", changeClass)
+		return nil, m.Refuse(pickle.Shape, "", "the pickle is no %s", changeClass)
 	}
 	attributes, err := m.attributes(top, "path", "uid", "datas")
 	if err != nil {
