@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"synchro.example/shared/fault"
 )
 
 // Plone is the driver for a Plone 6 site.
@@ -39,6 +41,26 @@ type Plone struct {
 	Omit []string `yaml:"omit"`
 	// Workflow has transitions by pairs of states: "private published": [publish].
 	Workflow map[string][]string `yaml:"workflow"`
+
+	// Seed has the first copy made with dates and histories. It is for one run, and so it
+	// is an option of commands.
+	Seed bool `yaml:"-"`
+}
+
+// SeedReceivers has all Plone sites that receive make a first copy with dates and
+// histories. It is an error when there is none among the sites, or among those that are
+// named.
+func (c *Config) SeedReceivers(only ...string) error {
+	some := false
+	for _, name := range c.Receivers() {
+		if p := c.Sites[name].Plone; p != nil && (len(only) == 0 || slices.Contains(only, name)) {
+			p.Seed, some = true, true
+		}
+	}
+	if !some {
+		return fault.Errorf(fault.Stop, fault.Misconfigured, "%s: --seed is for Plone sites that receive, and there is none", c.File)
+	}
+	return nil
 }
 
 // Drift is report, overwrite or keep.

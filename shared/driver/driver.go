@@ -98,7 +98,7 @@ func ploneOptions(name string, p *config.Plone, log *slog.Logger) plone.Options 
 	o := plone.Options{
 		URL: p.URL, User: p.User, PasswordFile: p.PasswordFile, TokenFile: p.TokenFile, CA: p.CA, Insecure: p.Insecure,
 		Timeout: time.Duration(p.Timeout), Poll: time.Duration(p.Poll), Sweep: time.Duration(p.Sweep),
-		Scope: plone.Scope(p.Scope), Drift: plone.Drift(p.Drift), Omit: p.Omit, Workflow: p.Workflow, Log: log.With("site", name),
+		Scope: plone.Scope(p.Scope), Drift: plone.Drift(p.Drift), Omit: p.Omit, Workflow: p.Workflow, Seed: p.Seed, Log: log.With("site", name),
 	}
 	for path, do := range p.DriftAt {
 		o.DriftRules = append(o.DriftRules, plone.DriftRule{Path: path, Do: plone.Drift(do)})

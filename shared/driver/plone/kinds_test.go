@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/content/contenttest"
 	"synchro.example/shared/driver/folder"
 	"synchro.example/shared/driver/seed"
 	"synchro.example/shared/driver/sidecar"
@@ -313,4 +314,84 @@ func TestAnOldExportArrives(t *testing.T) {
 			t.Errorf("a second run wrote %d times", n)
 		}
 	})
+}
+
+// dates gives when objects were made and changed, and what the history of one says.
+func (s *site) dates(t *testing.T, path string) (created, modified, history string) {
+	t.Helper()
+	doc := must[jsonMap](t)(s.get(path))
+	_, b, err := s.try("GET", s.at(path)+"/@history", nil)
+	check(t, err)
+	return doc["created"].(string), doc["modified"].(string), string(b)
+}
+
+// batched applies all changes of a source that have one depth in one call, as an importer may.
+func (m *mirror) batched() {
+	m.t.Helper()
+	var levels [10][]content.Op
+	for _, it := range m.items() {
+		c := m.read(it)
+		depth := strings.Count(it.Path, "/")
+		levels[depth] = append(levels[depth], content.Op{Change: c, To: it.Path, Open: contenttest.OpenInline, Note: &content.Note{}})
+		m.last[it.UID] = c
+	}
+	for _, ops := range levels {
+		for i, err := range m.to.Apply(m.t.Context(), ops) {
+			if err != nil {
+				m.t.Errorf("%s: %v", ops[i].To, err)
+			}
+			m.paths[ops[i].Change.Object.UID], m.notes[ops[i].Change.Object.UID] = ops[i].To, ops[i].Note
+		}
+	}
+}
+
+func TestAFirstCopyKeepsDatesAndHistories(t *testing.T) {
+	kinds(t, func(t *testing.T, fresh func(*testing.T) *site) {
+		a, b, dir := fresh(t), fresh(t), t.TempDir()
+		oldExport(t, dir, typesOf(a))
+		byHand(t, a, typesOf(a))
+		o := b.options(t)
+		o.Seed = true
+		m := newMirror(t, openSeed(t, dir), must[content.Target](t)(OpenTarget(o)))
+		m.batched()
+		noErrors(t, m.sync()) // relations to what came later
+		wantEqual(t, a.world, b.world)
+		for _, path := range []string{"news/link", "news/report.pdf", "news/photo"} {
+			created, modified, history := b.dates(t, path)
+			if !strings.HasPrefix(created, "2009-01-02T02:04:05") || !strings.HasPrefix(modified, "2011-02-03T03:05:06") {
+				t.Errorf("/%s was created at %s and modified at %s", path, created, modified)
+			}
+			if strings.HasPrefix(history, "[") && path == "news/link" && !strings.Contains(history, "at last") {
+				t.Errorf("its history is %s", history)
+			}
+		}
+	})
+}
+
+func TestAFirstCopyOverwritesNothingAndGoesOnWithoutTheImport(t *testing.T) {
+	s, f := fakeSite(t)
+	dir := t.TempDir()
+	oldExport(t, dir, typesOf(s))
+	taken := s.put(t, "", "Folder", "news", nil)
+	s.put(t, "news", "Document", "page", jsonMap{"title": "of this site"})
+	o := s.options(t)
+	o.Seed = true
+	m := newMirror(t, openSeed(t, dir), must[content.Target](t)(OpenTarget(o)))
+	errs := m.sync()
+	if len(errs) == 0 || !strings.Contains(errs[0].Error(), taken) {
+		t.Errorf("a folder of the site was in the way, and it is said: %v", errs)
+	}
+	if doc := must[jsonMap](t)(s.get("news/page")); doc["title"] != "of this site" {
+		t.Errorf("the site's own page is now %v", doc["title"])
+	}
+	check(t, s.Remove("news"))
+	f.noImport = true
+	before := f.imported
+	noErrors(t, newMirror(t, openSeed(t, dir), m.target).sync())
+	if f.imported != before || !m.target.noSeed {
+		t.Errorf("an account that may not import has imported %d objects", f.imported-before)
+	}
+	if types := must[map[string]string](t)(s.paths()); types["news/page"] != "Document" {
+		t.Errorf("it has %v", types)
+	}
 }

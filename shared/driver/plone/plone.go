@@ -80,6 +80,9 @@ type Options struct {
 	// Workflow has transitions for pairs of states, "private published", beside the
 	// built-in ones.
 	Workflow map[string][]string
+	// Seed has a target make new objects by the site's import, for the first copy of a
+	// large site: it is the only way to keep dates and histories.
+	Seed bool
 	// Log gets what was skipped and why; nil means slog.Default.
 	Log *slog.Logger
 

@@ -57,12 +57,9 @@ func readIn(r io.Reader, p *content.Payload) (*spooled, error) {
 	var to io.Writer
 	var small bytes.Buffer
 	if to = &small; p.Size > inlineLimit {
-		f, err := os.CreateTemp("", "synchro-plone-")
+		f, err := tempFile()
 		if err != nil {
 			return nil, err
-		}
-		if err := os.Remove(f.Name()); err != nil {
-			return nil, errors.Join(err, f.Close())
 		}
 		to, s.large = f, f
 	}
@@ -76,6 +73,18 @@ func readIn(r io.Reader, p *content.Payload) (*spooled, error) {
 	}
 	s.small, s.size = small.Bytes(), n
 	return s, nil
+}
+
+// tempFile makes a file without a name: it goes when it is closed.
+func tempFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "synchro-plone-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (s *spooled) bytes() ([]byte, error) { return s.small, nil }

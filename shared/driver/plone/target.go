@@ -30,6 +30,8 @@ type target struct {
 	there   map[string]bool
 	trusted bool // the op at work relied on there
 	effects int64
+	seeded  time.Time // when objects were last made by an import
+	noSeed  bool      // no more are
 }
 
 var _ content.Target = (*target)(nil)
@@ -42,10 +44,17 @@ const parentAge = 10 * time.Second
 const batch = 32
 
 func newTarget(o Options, c *client) *target {
-	return &target{opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}, there: map[string]bool{}}
+	return &target{
+		opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}, there: map[string]bool{}, seeded: time.Now(),
+	}
 }
 
-func (t *target) Batch() int { return batch }
+func (t *target) Batch() int {
+	if t.opts.Seed {
+		return seedBatch
+	}
+	return batch
+}
 
 func (t *target) Close() error {
 	t.http.CloseIdleConnections()
@@ -77,14 +86,7 @@ func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 		}
 		return errs
 	}
-	var uids []string
-	for i := range ops {
-		if uid := ops[i].Change.Object.UID; isUID(uid) {
-			uids = append(uids, uid)
-		}
-	}
-	// The ops do not touch one another, so what is where can be asked at once.
-	rows, err := t.byUIDs(ctx, uids)
+	rows, err := t.rowsFor(ctx, ops)
 	for i := range ops {
 		if errs[i] = err; err == nil {
 			errs[i] = t.apply(ctx, &ops[i], rows[ops[i].Change.Object.UID])

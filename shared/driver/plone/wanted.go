@@ -151,17 +151,10 @@ func (w *work) newBody(ctx context.Context, name string) (map[string]any, []late
 	if err != nil {
 		return nil, nil, err
 	}
-	body := map[string]any{"@type": w.want.Type, "id": name, "UID": w.uid()}
-	for field, v := range w.want.Fields {
-		if k, ok := sc.fields[field]; ok && (!isEmpty(v) || sc.lists[field]) && w.wants(field) {
-			body[field] = sc.writable(field, k, v)
-		}
-	}
+	body := w.fieldsBody(sc)
+	body["@type"], body["id"], body["UID"] = w.want.Type, name, w.uid()
 	if w.want.bare {
 		body["title"] = name
-	}
-	if w.want.Layout != "" && w.wants(layoutField) {
-		body["layout"] = w.want.Layout
 	}
 	if err := w.addRelations(ctx, sc, body, nil); err != nil {
 		return nil, nil, err
@@ -175,6 +168,20 @@ func (w *work) newBody(ctx context.Context, name string) (map[string]any, []late
 		late = append(late, l...)
 	}
 	return body, late, nil
+}
+
+// fieldsBody has what can be written at once: fields and layout, no relations and no files.
+func (w *work) fieldsBody(sc *schema) map[string]any {
+	body := map[string]any{}
+	for field, v := range w.want.Fields {
+		if k, ok := sc.fields[field]; ok && (!isEmpty(v) || sc.lists[field]) && w.wants(field) {
+			body[field] = sc.writable(field, k, v)
+		}
+	}
+	if w.want.Layout != "" && w.wants(layoutField) {
+		body["layout"] = w.want.Layout
+	}
+	return body
 }
 
 // addFile puts a file into a request, or, when it is large, only a byte in its place:

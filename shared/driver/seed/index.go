@@ -185,9 +185,7 @@ func (x *index) relate(from, field, to string) {
 	if x.relations[from] == nil {
 		x.relations[from] = map[string][]string{}
 	}
-	if !slices.Contains(x.relations[from][field], to) {
-		x.relations[from][field] = append(x.relations[from][field], to)
-	}
+	x.relations[from][field] = append(x.relations[from][field], to)
 }
 
 // plain takes the escapes of addresses out of a path.

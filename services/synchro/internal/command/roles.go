@@ -63,9 +63,20 @@ stands by, and takes over when the first one ends.`, exporter.Parts)
 }
 
 func (a *app) importerCommand() *cobra.Command {
-	return a.siteCommand("importer", "Apply changes to one receiving site", `Applies what the channels bring to one receiving site, until it is stopped. The
+	var seed bool
+	c := a.siteCommand("importer", "Apply changes to one receiving site", `Applies what the channels bring to one receiving site, until it is stopped. The
 broker must be running. This is what runs on the machine of a receiver. A second
-importer of the same site stands by, and takes over when the first one ends.`, importer.Parts)
+importer of the same site stands by, and takes over when the first one ends.`, func(ctx context.Context, env *service.Env, site string) ([]lifecycle.Part, error) {
+		if seed {
+			if err := env.Config.SeedReceivers(site); err != nil {
+				return nil, err
+			}
+		}
+		return importer.Parts(ctx, env, site)
+	})
+	seedFlag(c, &seed)
+	c.Example += "\n  synchro importer --site NAME --seed"
+	return c
 }
 
 func (a *app) relayCommand() *cobra.Command {

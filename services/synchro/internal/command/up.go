@@ -29,7 +29,7 @@ import (
 )
 
 func (a *app) upCommand() *cobra.Command {
-	var once, accept bool
+	var once, accept, seed bool
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Run everything that the configuration declares, in one process",
@@ -41,7 +41,8 @@ With --once it brings every receiver to the state that its sources have now, pri
 how many changes that took, and ends. The other commands work beside it, and after
 it: where nobody runs the embedded broker they open it for themselves.`,
 		Example: `  synchro up                          until stopped, with ./synchro.yaml
-  synchro up --config FILE --once     until all sites are equal, then exit`,
+  synchro up --config FILE --once     until all sites are equal, then exit
+  synchro up --once --seed            the same, with the first copy's dates and histories`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(a.config)
 			if err != nil {
@@ -52,12 +53,22 @@ it: where nobody runs the embedded broker they open it for themselves.`,
 					return err
 				}
 			}
+			if seed {
+				if err := cfg.SeedReceivers(); err != nil {
+					return err
+				}
+			}
 			return a.up(c.Context(), cfg, once, nil)
 		},
 	}
 	c.Flags().BoolVar(&accept, "accept-plan", false, "let a changed expression remove what \"synchro plan\" shows, however much that is")
+	seedFlag(c, &seed)
 	c.Flags().BoolVar(&once, "once", false, "exit when all is settled (status 3 when items are in ERROR)")
 	return c
+}
+
+func seedFlag(c *cobra.Command, seed *bool) {
+	c.Flags().BoolVar(seed, "seed", false, "make the first copy on Plone sites by their import, which keeps dates and histories")
 }
 
 // landed is told what has taken effect on a site.
