@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/envelope"
@@ -121,7 +120,7 @@ func mark(site string) string { return fmt.Sprintf("{\n  \"mirror\": %q,\n", sit
 
 // envelope adds the change of a file, unless the log has another version by now.
 func (m *Mirror) envelope(ctx context.Context, says *contents, f *file, stream, many string) error {
-	raw, err := changelog.Newest(ctx, m.JS, stream, subject.Of(many, f.token))
+	raw, err := m.newest(ctx, stream, subject.Of(many, f.token))
 	if raw == nil || err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ func (v *exports) show(ctx context.Context) (shown, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := shown{counts: map[State]int{}}
+	s.addFailed(v.failed) // which people look for most
 	lists := map[State][]candidate{}
 	for token, o := range v.objects {
 		state := Done
@@ -108,7 +109,6 @@ func (v *exports) show(ctx context.Context) (shown, error) {
 	for _, state := range []State{ToProcess, Processing, Done} {
 		s.add(state, lists[state])
 	}
-	s.addFailed(v.failed)
 	return s, nil
 }
 

@@ -59,5 +59,23 @@ func (m *Mirror) start(ctx context.Context, f feed, broken func(error)) error {
 	return nil
 }
 
+// newest gets the newest message of a subject, nil when there is none. The stream is looked
+// up once in a session.
+func (m *Mirror) newest(ctx context.Context, stream, subj string) (*jetstream.RawStreamMsg, error) {
+	s := m.streams[stream]
+	if s == nil {
+		var err error
+		if s, err = m.JS.Stream(ctx, stream); err != nil {
+			return nil, changelog.Classify(fmt.Errorf("read stream %s: %w", stream, err))
+		}
+		m.streams[stream] = s
+	}
+	msg, err := s.GetLastMsgForSubject(ctx, subj)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	return msg, changelog.Classify(err)
+}
+
 // tokenOf gives the last token of a subject, on its own.
 func tokenOf(subj string) string { return strings.Clone(subj[strings.LastIndexByte(subj, '.')+1:]) }

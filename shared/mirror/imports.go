@@ -141,6 +141,7 @@ func (v *imports) show(context.Context) (shown, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s := shown{counts: map[State]int{}}
+	s.addFailed(v.failed) // which people look for most
 	var waiting, busy, done []candidate
 	for token, o := range v.objects {
 		switch {
@@ -158,7 +159,6 @@ func (v *imports) show(context.Context) (shown, error) {
 	s.add(ToProcess, waiting)
 	s.add(Processing, busy)
 	s.add(Done, done)
-	s.addFailed(v.failed)
 	return s, nil
 }
 
@@ -183,7 +183,7 @@ func (v *imports) form(ctx context.Context, f *file) (*contents, error) {
 
 // line reads an object's line of the ledger.
 func (v *imports) line(ctx context.Context, token string) (*ledger.Entry, error) {
-	m, err := changelog.Newest(ctx, v.JS, subject.LedgerStream(v.Site), subject.Of(subject.ImportDoneAll(v.Site), token))
+	m, err := v.newest(ctx, subject.LedgerStream(v.Site), subject.Of(subject.ImportDoneAll(v.Site), token))
 	if m == nil || err != nil {
 		return nil, err
 	}

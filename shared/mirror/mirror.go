@@ -45,10 +45,14 @@ func (s Side) Role() string {
 
 // Times of a mirror.
 const (
-	// shortest is the least time between two comparisons of the folders with the state.
+	// shortest is the least time between two comparisons of the folders with the state, and
+	// longest the most while there is something to do.
 	shortest = 250 * time.Millisecond
-	// share of its time is what a comparison may take: the services have the rest.
-	share = 20
+	longest  = 5 * time.Second
+	// budget is for how long files are written in one comparison; the rest follows in the
+	// next. With share, the part of the time that all may take, the services have the rest.
+	budget = 100 * time.Millisecond
+	share  = 10
 	// lookEvery is when the folders are looked at although nothing has come: somebody may
 	// have removed files.
 	lookEvery = 5 * time.Second
@@ -75,9 +79,10 @@ type Options struct {
 // Mirror keeps the folders of one side of a site.
 type Mirror struct {
 	Options
-	log    *slog.Logger
-	report atomic.Pointer[status.Report]
-	done   atomic.Int64
+	log     *slog.Logger
+	report  atomic.Pointer[status.Report]
+	done    atomic.Int64
+	streams map[string]jetstream.Stream // that are read, in one session
 	// changed has a word when something has come.
 	changed chan struct{}
 }
@@ -143,12 +148,16 @@ func (m *Mirror) session(ctx context.Context, progress func()) error {
 	defer t.close()
 	for end := time.After(m.Reconcile); ; {
 		start := time.Now()
-		if err := m.compare(ctx, t, v); err != nil {
+		left, err := m.compare(ctx, t, v, budget)
+		if err != nil {
 			return errors.Join(err, brokenBy(ctx))
 		}
 		progress()
-		m.tell(status.Report{State: status.Running})
-		pause := max(shortest, share*time.Since(start))
+		m.tell(status.Report{State: status.Running, Pending: left})
+		if left > 0 {
+			m.news()
+		}
+		pause := min(max(shortest, share*time.Since(start)), longest)
 		wait(ctx, pause)
 		select {
 		case <-ctx.Done():
@@ -178,7 +187,8 @@ func (m *Mirror) Settle(ctx context.Context) error {
 		return err
 	}
 	defer t.close()
-	return m.compare(ctx, t, v)
+	_, err = m.compare(ctx, t, v, time.Hour)
+	return err
 }
 
 // view is the state of a side as far as it has been read, which goes on meanwhile.
@@ -196,6 +206,7 @@ func (m *Mirror) open(ctx context.Context, broken func(error)) (*tree, view, err
 	if err != nil {
 		return nil, nil, err
 	}
+	m.streams = map[string]jetstream.Stream{}
 	v := view(&imports{Mirror: m})
 	if m.Side == Export {
 		v = &exports{Mirror: m}
@@ -207,17 +218,19 @@ func (m *Mirror) open(ctx context.Context, broken func(error)) (*tree, view, err
 	return t, v, nil
 }
 
-func (m *Mirror) compare(ctx context.Context, t *tree, v view) error {
+// compare brings the folders to the state of now, as far as that can be written within a
+// time. left counts what could not.
+func (m *Mirror) compare(ctx context.Context, t *tree, v view, within time.Duration) (left int, err error) {
 	s, err := v.show(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	written, err := t.make(s, func(f *file) ([]byte, error) { return m.text(ctx, v, f) })
+	written, left, err := t.make(s, time.Now().Add(within), func(f *file) ([]byte, error) { return m.text(ctx, v, f) })
 	m.done.Add(int64(written))
 	if err != nil {
-		return fmt.Errorf("write the mirror %s: %w", m.Path, err)
+		return left, fmt.Errorf("write the mirror %s: %w", m.Path, err)
 	}
-	return ctx.Err()
+	return left, ctx.Err()
 }
 
 // news says that something has come.

@@ -449,3 +449,32 @@ func TestALogThatIsMadeAnewIsReadAnew(t *testing.T) {
 	w.arrive("b")
 	w.eventually("IMPORT/TO_PROCESS/b")
 }
+
+func TestMuchIsWrittenInPortionsAndNothingIsInAWrongFolderMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	tr, err := openTree(w.path, "paris", Import, slog.New(slog.DiscardHandler))
+	w.must(err)
+	defer tr.close()
+	text := func(f *file) ([]byte, error) { return []byte(mark("paris") + f.stamp), nil }
+	of := func(state State, tokens ...string) (s shown) {
+		s.counts = map[State]int{}
+		var list []candidate
+		for _, token := range tokens {
+			list = append(list, candidate{token: token, version: 1 << 16})
+		}
+		s.add(state, list)
+		return s
+	}
+	if _, left, err := tr.make(of(ToProcess, "a", "b"), time.Now().Add(time.Hour), text); left > 0 || err != nil {
+		t.Fatal(left, err)
+	}
+	past := time.Now()
+	if written, left, err := tr.make(of(Done, "a", "c"), past, text); written > 0 || left != 2 || err != nil {
+		t.Fatal(written, left, err)
+	}
+	w.want("IMPORT/DONE/a")
+	if written, left, err := tr.make(of(Done, "a", "c"), time.Now().Add(time.Hour), text); written != 2 || left > 0 || err != nil {
+		t.Fatal(written, left, err)
+	}
+	w.want("IMPORT/DONE/a", "IMPORT/DONE/c")
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 // aside is the folder in which files are made before they are renamed to where they
@@ -103,34 +104,84 @@ func (t *tree) close() {
 	_ = t.root.Close() // only read
 }
 
-// make brings the folders to what is to be shown, and gives how many files it wrote.
-func (t *tree) make(s shown, text func(*file) ([]byte, error)) (written int, err error) {
+// make brings the folders to what is to be shown: first nothing is in a wrong folder any
+// more, and then what is missing is written, as much as can be before end. It gives how many
+// files it wrote, and how many are left.
+func (t *tree) make(s shown, end time.Time, text func(*file) ([]byte, error)) (written, left int, err error) {
 	if err := errors.Join(t.still(), t.folders()); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	there, err := t.list()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	wanted := map[string]bool{}
-	for i := range s.files {
-		wanted[t.at(s.files[i].state, s.files[i].name)] = true
+	if err := t.clear(s, there); err != nil {
+		return 0, 0, err
+	}
+	if err := t.count(s.counts); err != nil {
+		return 0, 0, err
 	}
 	for i := range s.files {
-		wrote, err := t.show(&s.files[i], there, wanted, text)
-		written += wrote
+		f := &s.files[i]
+		at := t.at(f.state, f.name)
+		switch {
+		case t.stamps[at] == f.stamp, there[at] && !t.own(at):
+			continue
+		case time.Now().After(end):
+			left++
+			continue
+		}
+		raw, err := text(f)
+		if err == nil {
+			err = t.write(at, raw)
+		}
 		if err != nil {
-			return written, err
+			return written, left, err
+		}
+		t.stamps[at] = f.stamp
+		written++
+	}
+	return written, left, nil
+}
+
+// clear moves files to the folders that they belong into by now, so that a change is in one
+// folder at a time, and removes those that belong nowhere.
+func (t *tree) clear(s shown, there map[string]bool) error {
+	wanted, missing := map[string]bool{}, map[string]string{} // by path; path by name
+	for i := range s.files {
+		f := &s.files[i]
+		at := t.at(f.state, f.name)
+		wanted[at] = true
+		if !there[at] {
+			missing[f.name] = at
 		}
 	}
 	for at := range there {
-		if !wanted[at] {
-			if err := t.remove(at); err != nil {
-				return written, err
-			}
+		if wanted[at] || !t.own(at) {
+			continue
+		}
+		delete(t.stamps, at)
+		to := missing[path.Base(at)]
+		delete(missing, path.Base(at))
+		if err := t.leave(at, to); err != nil {
+			return err
 		}
 	}
-	return written, t.count(s.counts)
+	return nil
+}
+
+// leave takes a file away from where it is, to another place if there is one.
+func (t *tree) leave(at, to string) error {
+	err := error(nil)
+	if to == "" {
+		err = t.root.Remove(at)
+	} else {
+		err = t.root.Rename(at, to)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (t *tree) at(state State, name string) string {
@@ -159,38 +210,6 @@ func (t *tree) list() (there map[string]bool, err error) {
 	return there, nil
 }
 
-// show writes a file if it is not there as it should be. One that lies in another folder
-// is moved, so that a change is in one folder at a time.
-func (t *tree) show(f *file, there, wanted map[string]bool, text func(*file) ([]byte, error)) (written int, err error) {
-	at := t.at(f.state, f.name)
-	if t.stamps[at] == f.stamp {
-		return 0, nil
-	}
-	if there[at] && !t.own(at) {
-		return 0, nil
-	}
-	raw, err := text(f)
-	if err != nil {
-		return 0, err
-	}
-	for _, state := range states() {
-		old := t.at(state, f.name)
-		if there[at] || !there[old] || wanted[old] || !t.own(old) {
-			continue
-		}
-		if err := t.root.Rename(old, at); err != nil {
-			return 0, err
-		}
-		delete(there, old)
-		delete(t.stamps, old)
-	}
-	if err := t.write(at, raw); err != nil {
-		return 0, err
-	}
-	t.stamps[at] = f.stamp
-	return 1, nil
-}
-
 // write replaces a file by a whole one.
 func (t *tree) write(at string, raw []byte) error {
 	staged := path.Join(aside, string(t.side)+".new")
@@ -198,17 +217,6 @@ func (t *tree) write(at string, raw []byte) error {
 		return err
 	}
 	return t.root.Rename(staged, at)
-}
-
-func (t *tree) remove(at string) error {
-	delete(t.stamps, at)
-	if !t.own(at) {
-		return nil
-	}
-	if err := t.root.Remove(at); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // own tells whether a file was written by a mirror of this site; one that is empty was
