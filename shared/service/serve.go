@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"synchro.example/shared/config"
+	"synchro.example/shared/dashboard"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lifecycle"
 )
@@ -99,16 +100,21 @@ func runArgs(ctx context.Context, name string, args []string, log *slog.Logger, 
 	return Run(ctx, *file, *site, log, open)
 }
 
-// serveHealth answers GET /healthz with 200 while the broker can be reached, and GET
-// /metrics.
+// serveHealth answers GET /healthz with 200 while the broker can be reached, GET /metrics, and
+// everything else with the dashboard. Where another process has the address the services
+// work without: that may well be one of the same configuration.
 func serveHealth(ctx context.Context, env *Env, parts []lifecycle.Part) (stop func(), err error) {
 	addr := env.Config.HTTP.Listen
 	if addr == "" {
 		return func() {}, nil
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		env.Log.Warn("another process has the address for health, metrics and dashboard; this one shows none", "http_listen", addr)
+		return func() {}, nil
+	}
 	if err != nil {
-		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "http.listen: %w; another process has the address, or it is not this machine's", err)
+		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "http.listen: %w; is it an address of this machine?", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -119,6 +125,8 @@ func serveHealth(ctx context.Context, env *Env, parts []lifecycle.Part) (stop fu
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.Handle("GET /metrics", metrics(env.NC, parts))
+	mux.Handle("/", dashboard.Handler(env.Config, env.NC, env.JS, env.Log))
+	env.Log.Info("a dashboard shows how all sites are", "url", "http://"+l.Addr().String())
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	go func() { _ = srv.Serve(l) }()
 	return func() { _ = srv.Close() }, nil

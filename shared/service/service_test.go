@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 
 	"synchro.example/shared/broker/brokertest"
@@ -45,6 +46,16 @@ func TestHealthIsToldWhileTheBrokerIsThere(t *testing.T) {
 	stop, err := serveHealth(t.Context(), env, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	stop()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	env.Config.HTTP.Listen = taken.Addr().String()
+	if stop, err = serveHealth(t.Context(), env, nil); err != nil {
+		t.Errorf("another process has the address: %v", err)
 	}
 	stop()
 	env.Config.HTTP.Listen = "256.0.0.1:1"

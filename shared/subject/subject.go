@@ -93,6 +93,16 @@ func ImportToProcess(channel, uid string) string {
 // ImportToProcessAll matches every object of a channel.
 func ImportToProcessAll(channel string) string { return importToProcess + channel + "." + all }
 
+// ImportDoneEverywhere matches what takes effect on any site.
+const ImportDoneEverywhere = importDone + all + "." + all
+
+// DoneSite tells which site a subject of ImportDone is about.
+func DoneSite(subj string) (site string, ok bool) {
+	rest, found := strings.CutPrefix(subj, importDone)
+	site, _, ok = strings.Cut(rest, ".")
+	return site, found && ok
+}
+
 // ImportProcessing tells, live and unkept, that a site has begun to apply a change.
 func ImportProcessing(site, uid string) string { return importProcess + site + "." + Token(uid) }
 

@@ -89,8 +89,12 @@ func (d *demo) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	page, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(d.dir, config.DefaultFile)
-	if err := os.WriteFile(file, fmt.Appendf(nil, demoConfig, address), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, demoConfig, address, page), 0o644); err != nil {
 		return fmt.Errorf("write the configuration of the demo: %w", err)
 	}
 	if d.config, err = config.Load(file); err != nil {
@@ -115,6 +119,7 @@ sites:
   nice:  {folder: {path: ./nice}}
 channels:
   public: {from: hq, to: [paris, lyon, nice]}
+http: {listen: %q}
 `
 
 // freeAddress asks the kernel for a port that nobody has.
@@ -290,6 +295,10 @@ func (d *demo) invitation() string {
   %s
   %s
 
+Look at this page for what flows, lands and fails:
+
+  http://%s
+
 In another terminal you might ask how all sites are,
 
   %s status --config %s
@@ -303,7 +312,7 @@ and then try
   diff -r hq paris && echo equal
 
 Stop it with Ctrl-C. Each change as it lands:
-`, d.path(demoSource), d.path("paris"), d.path("lyon"), d.path("nice"), invocation(os.Args[0]), d.config.File, d.dir)
+`, d.path(demoSource), d.path("paris"), d.path("lyon"), d.path("nice"), d.config.HTTP.Listen, invocation(os.Args[0]), d.config.File, d.dir)
 }
 
 // invocation is how the one who runs this program can run it again: `go run` builds
