@@ -146,12 +146,14 @@ func (e *Exporter) load(ctx context.Context) error {
 	if e.inv != nil && time.Since(e.loaded) < e.Reconcile && !e.reread.Swap(false) {
 		return nil
 	}
-	inv, start := newInventory(e.Site), time.Now()
-	err := changelog.Heads(ctx, e.JS, subject.ExportStream(e.Site),
-		func(_ uint64, h envelope.Head) { inv.add(h) },
-		func(subj string, err error) {
+	var inv *inventory
+	start, log := time.Now(), subject.ExportStream(e.Site)
+	err := e.doctor.Reading(ctx, log, func() error {
+		inv = newInventory(e.Site)
+		return changelog.WholeHeads(ctx, e.JS, log, func(_ uint64, h envelope.Head) { inv.add(h) }, func(subj string, err error) {
 			e.log.Error("a message of the log cannot be read, its object is exported again", "subject", subj, "error", err)
 		})
+	})
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"synchro.example/shared/plugin"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
+	"synchro.example/shared/salvage"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -78,6 +79,7 @@ type Exporter struct {
 	publisher *publish.Publisher
 	blobs     *blob.Store
 	failures  *failures
+	doctor    *salvage.Doctor
 	clock     *version.Clock
 	hints     chan struct{}
 
@@ -99,6 +101,7 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 		Options: o, log: o.Log.With("service", status.Exporter, "site", o.Site),
 		blobs: blob.New(o.JS), hints: make(chan struct{}, 1), again: map[string]bool{},
 	}
+	e.doctor = &salvage.Doctor{JS: o.JS, Log: e.log}
 	e.report.Store(&status.Report{State: status.Starting})
 	if err := e.ensure(ctx); err != nil {
 		return nil, err
@@ -110,9 +113,13 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	return e, nil
 }
 
-// ensure makes the streams, which somebody may have deleted meanwhile.
+// ensure makes the streams, which somebody may have deleted meanwhile, or damaged.
 func (e *Exporter) ensure(ctx context.Context) error {
-	return stream.Ensure(ctx, e.JS, stream.Export(e.Site), stream.Blobs(), stream.Errors(), stream.Replay())
+	err := stream.Ensure(ctx, e.JS, stream.Export(e.Site), stream.Blobs(), stream.Errors(), stream.Replay())
+	if err != nil {
+		return err
+	}
+	return e.doctor.Examine(ctx, subject.ExportStream(e.Site), subject.ErrorStream, subject.ReplayStream)
 }
 
 // Run exports until soft ends; what is being published then is finished unless hard

@@ -25,6 +25,7 @@ import (
 	"synchro.example/shared/locate"
 	"synchro.example/shared/plugin"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/salvage"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -85,6 +86,7 @@ type Options struct {
 type Importer struct {
 	Options
 	log       *slog.Logger
+	doctor    *salvage.Doctor
 	lease     *lease.Lease
 	publisher *publish.Publisher // of the ledger
 	hands     *publish.Publisher
@@ -111,6 +113,7 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 		Options: o, log: o.Log.With("service", status.Importer, "site", o.Site),
 		blobs: blob.New(o.JS), dead: deadletter.New(o.JS), delay: delay,
 	}
+	i.doctor = &salvage.Doctor{JS: i.JS, Log: i.log}
 	i.report.Store(&status.Report{State: status.Starting})
 	if err := i.ensure(ctx); err != nil {
 		return nil, err
@@ -122,13 +125,16 @@ func New(ctx context.Context, o Options) (*Importer, error) {
 	return i, nil
 }
 
-// ensure makes the streams, which somebody may have deleted meanwhile.
+// ensure makes the streams, which somebody may have deleted meanwhile, or damaged.
 func (i *Importer) ensure(ctx context.Context) error {
 	streams := []jetstream.StreamConfig{stream.Ledger(i.Site), stream.Errors(), stream.Replay(), stream.Blobs()}
 	for _, ch := range i.Channels {
 		streams = append(streams, stream.Import(ch))
 	}
-	return stream.Ensure(ctx, i.JS, streams...)
+	if err := stream.Ensure(ctx, i.JS, streams...); err != nil {
+		return err
+	}
+	return i.doctor.Examine(ctx, subject.LedgerStream(i.Site), subject.ErrorStream, subject.ReplayStream)
 }
 
 // Run imports until soft ends; what is being applied then is finished unless hard

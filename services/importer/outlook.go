@@ -8,6 +8,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/ledger"
 	"synchro.example/shared/locate"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/subject"
@@ -46,7 +47,7 @@ type spot struct {
 // nothing.
 func (i *Importer) Outlook(ctx context.Context, channels []Coming) (Outlook, error) {
 	o := &outlook{session: newSession(i), future: tree.New[coming](), leaves: map[string]bool{}}
-	if err := o.read(ctx); err != nil {
+	if err := o.read(ctx, ledger.Load); err != nil {
 		return o.Outlook, err
 	}
 	for _, c := range channels {

@@ -47,10 +47,10 @@ func (s *session) reconcile(ctx context.Context) {
 	}
 }
 
-// endWithout ends a session whose consumer is gone: the client's own word of that may have
-// been lost, and the next session makes it again.
+// endWithout ends a session whose consumer is gone, as the client's own word of that may have
+// been lost, or whose ledger is damaged: the next session makes it again.
 func (s *session) endWithout(err error) {
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, changelog.ErrDamaged) || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 		s.breakOff(fault.OfSite(fault.Retry, fault.BrokerDown, err))
 	}
 }
@@ -130,7 +130,7 @@ func (s *session) compareLedger(ctx context.Context) error {
 	if err := s.records.Flush(ctx); err != nil {
 		return err
 	}
-	err := ledger.Load(ctx, s.JS, s.Site, func(e *ledger.Entry) {
+	err := ledger.LoadWhole(ctx, s.JS, s.Site, func(e *ledger.Entry) {
 		if e.Version >= written[e.UID] {
 			delete(written, e.UID)
 		}

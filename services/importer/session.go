@@ -19,6 +19,7 @@ import (
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/status"
+	"synchro.example/shared/subject"
 	"synchro.example/shared/tree"
 	"synchro.example/shared/version"
 )
@@ -134,8 +135,12 @@ func newSession(i *Importer) *session {
 
 // open gives a session that knows what the site has, and can write down what comes.
 func (i *Importer) open(ctx context.Context, target content.Target) (*session, error) {
-	s := newSession(i)
-	if err := s.read(ctx); err != nil {
+	var s *session
+	err := i.doctor.Reading(ctx, subject.LedgerStream(i.Site), func() error {
+		s = newSession(i)
+		return s.read(ctx, ledger.LoadWhole)
+	})
+	if err != nil {
 		return nil, err
 	}
 	s.target = target
@@ -145,9 +150,12 @@ func (i *Importer) open(ctx context.Context, target content.Target) (*session, e
 	return s, s.takeUp(ctx)
 }
 
+// loading is a way to read a ledger.
+type loading func(ctx context.Context, js jetstream.JetStream, site string, each func(*ledger.Entry), bad func(subject string, err error)) error
+
 // read takes in the ledger and the failures.
-func (s *session) read(ctx context.Context) error {
-	err := ledger.Load(ctx, s.JS, s.Site, func(e *ledger.Entry) { s.recall(e); s.recallOrigin(e) }, func(subj string, err error) {
+func (s *session) read(ctx context.Context, load loading) error {
+	err := load(ctx, s.JS, s.Site, func(e *ledger.Entry) { s.recall(e); s.recallOrigin(e) }, func(subj string, err error) {
 		s.log.Error("an entry of the ledger cannot be read, its object is applied again", "subject", subj, "error", err)
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/ledger"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/subject"
 )
@@ -16,7 +17,7 @@ import (
 // process imports; what changes meanwhile may show as a difference.
 func (i *Importer) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 	s := newSession(i)
-	if err := s.read(ctx); err != nil {
+	if err := s.read(ctx, ledger.Load); err != nil {
 		return nil, err
 	}
 	list, err := s.verifyLogs(ctx)

@@ -22,6 +22,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
+	"synchro.example/shared/salvage"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -74,6 +75,7 @@ type Relay struct {
 	reconcile     time.Duration
 	tombstones    time.Duration
 
+	doctor    *salvage.Doctor
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
 	filter    *filter           // nil for a channel that carries everything
@@ -95,6 +97,7 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 		reconcile: cmp.Or(o.Reconcile, 15*time.Minute), tombstones: cmp.Or(o.Tombstones, 30*24*time.Hour),
 		log: o.Log.With("service", status.Relay, "channel", o.Channel),
 	}
+	r.doctor = &salvage.Doctor{JS: o.JS, Log: r.log}
 	r.report.Store(&status.Report{State: status.Starting})
 	if err := r.ensure(ctx); err != nil {
 		return nil, err
@@ -106,9 +109,12 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 	return r, nil
 }
 
-// ensure makes the streams, which somebody may have deleted meanwhile.
+// ensure makes the streams, which somebody may have deleted meanwhile, or damaged.
 func (r *Relay) ensure(ctx context.Context) error {
-	return stream.Ensure(ctx, r.js, stream.Export(r.from), stream.Import(r.channel), stream.Errors())
+	if err := stream.Ensure(ctx, r.js, stream.Export(r.from), stream.Import(r.channel), stream.Errors()); err != nil {
+		return err
+	}
+	return r.doctor.Examine(ctx, subject.ImportStream(r.channel), subject.ErrorStream)
 }
 
 // Run relays until soft ends; what is being published then is finished unless hard
@@ -236,7 +242,9 @@ func (r *Relay) stalled(ctx context.Context, consumer jetstream.Consumer) bool {
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
-	r.reconnects = r.nc.Stats().Reconnects
+	if n := r.nc.Stats().Reconnects; n != r.reconnects {
+		r.reconnects, r.have = n, nil // the broker may have lost something
+	}
 	if err := r.ensure(ctx); err != nil {
 		return nil, err
 	}
@@ -250,12 +258,15 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 	if r.have != nil {
 		return consumer, nil
 	}
-	if r.seen, err = r.sight(ctx); err != nil {
-		return nil, err
-	}
-	have := map[string]stored{}
-	err = changelog.Heads(ctx, r.js, subject.ImportStream(r.channel),
-		func(seq uint64, h envelope.Head) { have[h.UID] = storedOf(seq, h) }, r.unreadable)
+	var have map[string]stored
+	err = r.doctor.Reading(ctx, subject.ImportStream(r.channel), func() error {
+		if r.seen, err = r.sight(ctx); err != nil {
+			return err
+		}
+		have = map[string]stored{}
+		return changelog.WholeHeads(ctx, r.js, subject.ImportStream(r.channel),
+			func(seq uint64, h envelope.Head) { have[h.UID] = storedOf(seq, h) }, r.unreadable)
+	})
 	if err != nil {
 		return nil, err
 	}

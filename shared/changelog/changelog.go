@@ -23,7 +23,13 @@ type Options struct {
 	HeadersOnly bool
 	// Subjects bounds the reading to those that match; empty: all lines of a log or ledger.
 	Subjects string
+	// Whole makes the reading fail with ErrDamaged, when it has come to its end, if the broker
+	// counts messages that it does not give.
+	Whole bool
 }
+
+// ErrDamaged says that the broker has messages of a stream that it cannot read.
+var ErrDamaged = errors.New("the broker cannot read all of its messages")
 
 // Scan calls each for every message of a stream that is there now, in order, but for
 // leases. The first error ends it.
@@ -56,12 +62,32 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 		return err
 	}
 	defer it.Stop()
-	return drain(ctx, c, it, last, func(m jetstream.Msg) error {
+	count := uint64(0)
+	err = drain(ctx, c, it, last, o.Whole, func(m jetstream.Msg) error {
+		count++
 		if o.Subjects == "" && subject.IsAside(m.Subject()) {
 			return nil
 		}
 		return each(m)
 	})
+	if err == nil && o.Whole {
+		err = isWhole(ctx, s, count)
+	}
+	return err
+}
+
+// isWhole tells by the number of messages that were read whether a stream is whole. While
+// somebody writes to it nobody can tell.
+func isWhole(ctx context.Context, s jetstream.Stream, count uint64) error {
+	before := s.CachedInfo().State
+	info, err := s.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if now := info.State; count < before.Msgs && now.LastSeq == before.LastSeq && now.Msgs == before.Msgs {
+		return fmt.Errorf("%w: %d of %d", ErrDamaged, count, before.Msgs)
+	}
+	return nil
 }
 
 // lastOf gives the sequence of the last message that is to be read, 0 when there is none.
@@ -85,18 +111,26 @@ func lastOf(ctx context.Context, s jetstream.Stream, subjects string) (uint64, e
 // lull is how long nothing may come before drain asks whether anything will.
 const lull = time.Second
 
+// maxLulls is how many lulls in a row are too many for a broker that can read the stream.
+const maxLulls = 10
+
 // drain reads up to the sequence last, or until nothing is pending: the last
-// message may have been replaced meanwhile.
-func drain(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, last uint64, each func(jetstream.Msg) error) error {
+// message may have been replaced meanwhile. Where the whole is asked for it gives up when
+// nothing comes for long although something is pending.
+func drain(ctx context.Context, c jetstream.Consumer, it jetstream.MessagesContext, last uint64, whole bool, each func(jetstream.Msg) error) error {
 	var read jetstream.MsgMetadata
-	for {
+	for lulls := 0; ; {
 		m, err := next(ctx, it)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			if ended, err := isDrained(ctx, c, read); ended || err != nil {
 				return err
 			}
+			if lulls++; whole && lulls == maxLulls {
+				return ErrDamaged
+			}
 			continue
 		}
+		lulls = 0
 		if err != nil {
 			return err
 		}
@@ -138,7 +172,17 @@ func isDrained(ctx context.Context, c jetstream.Consumer, read jetstream.MsgMeta
 // Heads calls each for the head of every change in a log. A message whose headers
 // cannot be read is passed to bad, with its subject.
 func Heads(ctx context.Context, js jetstream.JetStream, stream string, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
-	return Scan(ctx, js, stream, Options{HeadersOnly: true}, func(m jetstream.Msg) error {
+	return heads(ctx, js, stream, Options{HeadersOnly: true}, each, bad)
+}
+
+// WholeHeads is Heads for whose log it is: it fails with ErrDamaged, when it has given all
+// that there is, if that is not the whole.
+func WholeHeads(ctx context.Context, js jetstream.JetStream, stream string, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
+	return heads(ctx, js, stream, Options{HeadersOnly: true, Whole: true}, each, bad)
+}
+
+func heads(ctx context.Context, js jetstream.JetStream, stream string, o Options, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
+	return Scan(ctx, js, stream, o, func(m jetstream.Msg) error {
 		h, err := envelope.ParseHead(m.Headers())
 		if err != nil {
 			bad(m.Subject(), err)

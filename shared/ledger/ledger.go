@@ -101,7 +101,17 @@ func Message(site string, e *Entry, keep time.Duration) (*nats.Msg, error) {
 // Load reads the whole ledger of a site. An entry that cannot be read is passed to bad,
 // with its subject.
 func Load(ctx context.Context, js jetstream.JetStream, site string, each func(*Entry), bad func(subject string, err error)) error {
-	return changelog.Scan(ctx, js, subject.LedgerStream(site), changelog.Options{}, func(m jetstream.Msg) error {
+	return load(ctx, js, site, changelog.Options{}, each, bad)
+}
+
+// LoadWhole is Load for whose ledger it is: it fails with changelog.ErrDamaged, when it has
+// given all that there is, if that is not the whole.
+func LoadWhole(ctx context.Context, js jetstream.JetStream, site string, each func(*Entry), bad func(subject string, err error)) error {
+	return load(ctx, js, site, changelog.Options{Whole: true}, each, bad)
+}
+
+func load(ctx context.Context, js jetstream.JetStream, site string, o changelog.Options, each func(*Entry), bad func(subject string, err error)) error {
+	return changelog.Scan(ctx, js, subject.LedgerStream(site), o, func(m jetstream.Msg) error {
 		e := new(Entry)
 		if err := msgpack.Unmarshal(m.Data(), e); err != nil {
 			bad(m.Subject(), err)

@@ -19,6 +19,8 @@ import (
 	"synchro.example/shared/config"
 	"synchro.example/shared/control"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/salvage"
+	"synchro.example/shared/subject"
 )
 
 // Grace is how long services may finish what they do after they were told to stop.
@@ -69,6 +71,10 @@ type Env struct {
 
 // Follow keeps Control up to date until ctx ends.
 func (e *Env) Follow(ctx context.Context) (err error) {
+	doctor := salvage.Doctor{JS: e.JS, Log: e.Log}
+	if err := doctor.Check(ctx, subject.ControlStream); err != nil {
+		return err
+	}
 	e.Control, err = control.Follow(ctx, e.JS)
 	return err
 }

@@ -36,6 +36,37 @@ func TestBrokerFilesDamagedBetweenRuns(t *testing.T) {
 	r.clean(time.Minute)
 }
 
+// TestBytesFlippedInEachStream flips several bytes in the messages of each kind of stream:
+// the broker then refuses to store over them, or says of the stream what is not so.
+func TestBytesFlippedInEachStream(t *testing.T) {
+	t.Parallel()
+	r := begin(t, 74, fleet.Options{Receivers: 2, Top: reconcileEvery})
+	r.blind()
+	r.fill(120)
+	for range 3 {
+		_, err := r.source.CreateLarge()
+		r.must(err)
+	}
+	r.start()
+	r.settle(30 * time.Second)
+	for _, args := range [][]string{{"pause", "--site", "s1", "--reason", "a test"}, {"resume", "--site", "s1", "--reason", "a test"}} {
+		out, status, err := r.fleet.Run(r.ctx, args...)
+		if err != nil || status != 0 {
+			t.Fatal(out, status, err)
+		}
+	}
+	flips := func(b []byte) []byte {
+		for i := range 7 {
+			b[(2*i+1)*len(b)/14] ^= 0x20
+		}
+		return b
+	}
+	for _, stream := range []string{channelLog, sourceLog, ledgerOf("s1"), subject.BlobStream, subject.ControlStream} {
+		r.damaged(stream, ".blk", "flips", flips)
+	}
+	r.clean(time.Minute)
+}
+
 // damaged harms the largest file of a stream with a suffix while nobody runs, and waits
 // until everything is equal again while the source changes.
 func (r *run) damaged(stream, suffix, name string, harm func([]byte) []byte) {
