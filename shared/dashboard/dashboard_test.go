@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -92,7 +93,7 @@ func TestWhatLandsIsToldAndSoManyMayWatch(t *testing.T) {
 	h, nc := newHandler(t)
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	watch := func() *http.Response {
+	watch := func() (status int, lines io.Reader) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/events", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -102,15 +103,15 @@ func TestWhatLandsIsToldAndSoManyMayWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = answer.Body.Close() })
-		return answer
+		return answer.StatusCode, answer.Body
 	}
-	first := watch()
+	_, first := watch()
 	for range maxViewers - 1 {
-		if got := watch().StatusCode; got != http.StatusOK {
+		if got, _ := watch(); got != http.StatusOK {
 			t.Fatalf("got %d", got)
 		}
 	}
-	if got := watch().StatusCode; got != http.StatusServiceUnavailable {
+	if got, _ := watch(); got != http.StatusServiceUnavailable {
 		t.Errorf("one viewer too many gets %d", got)
 	}
 	m, err := ledger.Message("paris", &ledger.Entry{UID: "u", Name: "a page", Kind: content.Modified, Version: version.NewClock(0, nil).Next(), At: time.Now()}, time.Hour)
@@ -122,7 +123,7 @@ func TestWhatLandsIsToldAndSoManyMayWatch(t *testing.T) {
 	}
 	seen := ""
 	for buffer := make([]byte, 4096); !strings.Contains(seen, `"name":"a page"`); {
-		n, err := first.Body.Read(buffer)
+		n, err := first.Read(buffer)
 		if err != nil {
 			t.Fatalf("after %q: %v", seen, err)
 		}
