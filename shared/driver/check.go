@@ -8,6 +8,7 @@ import (
 	"synchro.example/shared/config"
 	"synchro.example/shared/driver/folder"
 	"synchro.example/shared/driver/plone"
+	"synchro.example/shared/driver/seed"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/preflight"
 )
@@ -37,6 +38,8 @@ func Preflight(ctx context.Context, name string, s config.Site, roles preflight.
 		return &Checked{Report: report, Identity: is.Identity, plone: is}
 	case s.Folder != nil:
 		return &Checked{Report: folder.Check(folderOptions(name, s, log), roles)}
+	case s.Seed != nil:
+		return &Checked{Report: seed.Check(ctx, seed.Options{Path: s.Seed.Path, Log: log}, roles)}
 	}
 	return &Checked{}
 }

@@ -37,7 +37,7 @@ func OpenSource(o Options) (content.Source, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &source{opts: o, reported: map[string]bool{}}, nil
+	return &source{opts: o, reported: map[string]string{}}, nil
 }
 
 // source keeps the index of the export as it was when it was last listed.
@@ -48,7 +48,7 @@ type source struct {
 	files    *files
 	old      []*files // what reads may still be going on in
 	index    *index
-	reported map[string]bool
+	reported map[string]string // why, by path
 }
 
 var _ content.Source = (*source)(nil)
@@ -162,10 +162,10 @@ func (s *source) clean(x *index) {
 
 func (s *source) report(path, why string) {
 	const most = 1000
-	if s.reported[path] || len(s.reported) > most {
+	if s.reported[path] != "" || len(s.reported) > most {
 		return
 	}
-	s.reported[path] = true
+	s.reported[path] = why
 	s.opts.Log.Warn("skipped", "path", path, "why", why)
 }
 

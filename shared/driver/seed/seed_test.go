@@ -18,6 +18,7 @@ import (
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/preflight"
 )
 
 type object = map[string]any
@@ -385,4 +386,20 @@ func FuzzScan(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestACheckTellsWhatAnExportHas(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.json", []any{old("Document", "a", 1, nil), old("Topic", "b", 2, nil), old("Link", "lost/link", 3, nil)})
+	r := Check(t.Context(), Options{Path: dir}, preflight.Roles{Source: true, Thorough: true})
+	if len(r) != 2 || r[0].Found != "2 objects: 1 Collection, 1 Document" || !strings.Contains(r[1].Found, "lost/link: its container is not in the export") {
+		t.Errorf("it tells %v", r)
+	}
+	write(t, dir, "a.json", []byte("[{"))
+	for path, want := range map[string]string{dir: "unexpected EOF", dir + "/none": "no such file"} {
+		r := Check(t.Context(), Options{Path: path}, preflight.Roles{Source: true, Thorough: true})
+		if failed := r.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Found, want) {
+			t.Errorf("of what is no export it tells %v", r)
+		}
+	}
 }
