@@ -3,30 +3,41 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// python gives a Python with the real client of NATS, in an environment of the test's own.
+// environment is made once, beside the programs.
+var environment = sync.OnceValues(func() (interpreter, missing string) {
+	if err := exec.CommandContext(context.Background(), "python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))").Run(); err != nil {
+		return "", "there is no Python 3.9 with venv"
+	}
+	dir := filepath.Join(programs, "venv")
+	if out, err := exec.CommandContext(context.Background(), "python3", "-m", "venv", dir).CombinedOutput(); err != nil {
+		return "", fmt.Sprintf("python3 -m venv: %v: %s", err, tail(string(out), 1))
+	}
+	pip := exec.CommandContext(context.Background(), filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", "../../../examples/plugins/python/requirements.txt")
+	if out, err := pip.CombinedOutput(); err != nil {
+		return "", "nats-py cannot be installed: " + tail(string(out), 1)
+	}
+	return filepath.Join(dir, "bin", "python"), ""
+})
+
+// python gives a Python with the real client of NATS.
 func python(t *testing.T) string {
 	t.Helper()
-	if err := exec.CommandContext(t.Context(), "python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))").Run(); err != nil {
-		t.Skip("there is no Python 3.9 with venv")
+	interpreter, missing := environment()
+	if missing != "" {
+		t.Skip(missing)
 	}
-	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", dir).CombinedOutput(); err != nil {
-		t.Skipf("python3 -m venv: %v: %s", err, tail(string(out), 1))
-	}
-	pip := exec.CommandContext(t.Context(), filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", filepath.Join(pythonPlugins(t), "requirements.txt"))
-	if out, err := pip.CombinedOutput(); err != nil {
-		t.Skipf("nats-py cannot be installed: %s", tail(string(out), 1))
-	}
-	return filepath.Join(dir, "bin", "python")
+	return interpreter
 }
 
 func pythonPlugins(t *testing.T) string {
@@ -49,18 +60,30 @@ func withPlugins(t *testing.T) *world {
 // plugin starts one of the examples, and waits until it answers.
 func (w *world) plugin(python, name string, args ...string) *process {
 	w.t.Helper()
-	args = append([]string{python, filepath.Join(pythonPlugins(w.t), name+".py"), "--server", "nats://" + w.listen}, args...)
-	p := w.startWith(exec.CommandContext(w.t.Context(), args[0], args[1:]...), name)
+	p := w.program(python, filepath.Join(pythonPlugins(w.t), name+".py"), args...)
+	w.answers(p, name)
+	return p
+}
+
+// program starts a plugin's program, which finds the module of the examples.
+func (w *world) program(python, file string, args ...string) *process {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), python, append([]string{file, "--server", "nats://" + w.listen}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+pythonPlugins(w.t), "PYTHONDONTWRITEBYTECODE=1")
+	return w.startWith(cmd, filepath.Base(file))
+}
+
+func (w *world) answers(p *process, name string) {
+	w.t.Helper()
 	w.eventually(name+" answers", func() string {
 		if !strings.Contains(p.output(), "answers") {
 			return "it does not yet"
 		}
 		return ""
 	})
-	return p
 }
 
-// page shows an image by its name.
+// pageWith shows an image by its name.
 func pageWith(image string, more int) string {
 	return fmt.Sprintf("<p><img alt='x' src=\"../pics/%s\"> <img src='http://other/A B.JPEG'></p>%s", image, strings.Repeat("<p>more</p>\n", more))
 }
@@ -96,6 +119,41 @@ func TestAPythonPluginNamesImagesOnOneSite(t *testing.T) {
 		}
 		return w.unsettled("paris")
 	})
+}
+
+func TestThePythonPluginOfThePageKeepsSecretsAtHome(t *testing.T) {
+	long(t)
+	interpreter := python(t)
+	text, err := os.ReadFile("../../../docs/plugins.md")
+	must(t, err)
+	_, example, ok := strings.Cut(string(text), "```python\n")
+	if !ok {
+		t.Fatal("docs/plugins.md has no Python")
+	}
+	example, _, _ = strings.Cut(example, "```")
+	w := newWorld(t, "paris")
+	w.configure("hq}, max_removals", "hq}, plugins: [{id: keep-home, sides: [export], format: json}], max_removals")
+	w.write("keep_home.py", example)
+	p := w.program(interpreter, w.path("keep_home.py")) // it waits for the broker
+	w.write("hq/memo", "this is confidential")
+	w.write("hq/news", "this is not")
+	w.start(synchro, "up")
+	w.answers(p, "keep-home")
+	w.eventually("the news arrive", func() string {
+		if _, err := os.Stat(w.path("paris/news")); err != nil {
+			return err.Error()
+		}
+		if n := w.status()[source].Errors; n == nil || *n != 1 {
+			return "nothing is listed"
+		}
+		return ""
+	})
+	if _, err := os.Stat(w.path("paris/memo")); err == nil {
+		t.Error("the secret has left")
+	}
+	if e := w.succeeds("errors", "--json").stdout; !strings.Contains(e, `"plugin-refused"`) || !strings.Contains(e, "it says that it is confidential") {
+		t.Errorf("errors prints %s", e)
+	}
 }
 
 // journal gives the paths that were told, and fails for a line that is none.
