@@ -42,10 +42,10 @@ func (p inside) parts(ctx context.Context, c *Call) ([]Part, error) {
 }
 
 func (p inside) place(ctx context.Context, c *Call) (Place, error) {
-	if p.Plugin.Locate == nil {
+	if p.Locate == nil {
 		return Place{}, Refuse("it has no side that says where objects belong")
 	}
-	return p.Plugin.Locate(ctx, c)
+	return p.Locate(ctx, c)
 }
 
 // remote is a program that answers in the broker.

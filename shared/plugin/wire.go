@@ -224,7 +224,7 @@ func decodeJSON(body []byte, a *answer) error {
 	if err := d.Decode(a); err != nil {
 		return badAnswer("its answer cannot be read: %w", err)
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // the decoder gives io.EOF itself
+	if _, err := d.Token(); err != io.EOF {
 		return badAnswer("something follows its answer")
 	}
 	return nil
