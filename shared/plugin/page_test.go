@@ -128,6 +128,7 @@ func TestTheAccountsOfThePageLetAPluginDoItsWorkAndNoMore(t *testing.T) {
 		}
 		_ = r.Respond(nil)
 	}})
+	must(t, theirs.Flush()) // so that the other account sees who answers
 	b.nc = ours
 	set := b.open(entry("journal"))
 	c := change(content.Payload{Plugin: "fss", Size: res.Size, SHA256: res.SHA256, Blob: res.Blob})
