@@ -50,3 +50,19 @@ func TestMirrorShowsTheStateOfASite(t *testing.T) {
 	w.shows("look-paris/IMPORT", "map[DONE:4]")
 	w.shows("look-hq/EXPORT", "map[DONE:4]")
 }
+
+// TestMirrorGoesOnAfterTheBrokerWasKilled has each service as a process of its own; two of
+// them keep a side each of mirrors.
+func TestMirrorGoesOnAfterTheBrokerWasKilled(t *testing.T) {
+	w := newWorld(t, "paris")
+	w.configure("hq: {", "hq: {mirror: ./look-hq, ", "paris: {", "paris: {mirror: ./look-paris, ")
+	f := thin(w)
+	f.up("broker", "exporter", "relay", "paris")
+	w.write("hq/one", "1")
+	w.shows("look-paris/IMPORT", "map[DONE:1]")
+	f.alive["broker"].kill()
+	w.write("hq/two", "2")
+	f.up("broker")
+	w.shows("look-paris/IMPORT", "map[DONE:2]")
+	w.shows("look-hq/EXPORT", "map[DONE:2]")
+}
