@@ -80,6 +80,20 @@ class WriteTest(ApplyingTest):
         self.portal["page"]._p_activate()
         self.assertEqual(serial, self.portal["page"]._p_serial)
 
+    def test_a_container_is_named_by_its_path_as_well_and_a_repair_writes_the_same_again(self):
+        self.apply(self.page("f", "a" * 32, type="Folder"))
+        item = self.page("d", "b" * 32, parent="/f")
+        self.apply(item, self.page("e", "c" * 32, parent="/"))
+        self.portal["f"]["d"].title = "mine"
+        transaction.commit()
+        self.assertEqual([("had", None)], self.results(self.apply(item)))
+        self.assertEqual([("applied", None)], self.results(self.apply({**item, "again": True})))
+        transaction.begin()
+        self.assertEqual("Title", self.portal["f"]["d"].title)
+        for parent in ("/nowhere", "/f/d/../..", "/f/", "//f"):
+            answer = self.apply(self.page("x", "d" * 32, parent=parent))
+            self.assertEqual([("refused", "parent-missing")], self.results(answer), parent)
+
     def test_no_mail_no_version_and_no_new_date(self):
         self.apply(self.page())
         page = self.portal["page"]

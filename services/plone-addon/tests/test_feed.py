@@ -235,6 +235,18 @@ class TrustTest(SiteTest):
 
 
 class InstallTest(SiteTest):
+    def test_the_settings_have_a_page_in_classic_and_in_volto(self):
+        page = self.ask("GET", "@@synchro-controlpanel", manager(), headers={"Accept": "text/html"})
+        self.assertEqual(200, page.status_code, page.text[:500])
+        self.assertIn("form.widgets.writer", page.text)
+        panel = self.ask("GET", "@controlpanels/synchro", manager()).json()
+        self.assertEqual([], panel["data"]["paths"])
+        change = self.ask("PATCH", "@controlpanels/synchro", manager(), json={"paths": ["/news"], "retention": 7})
+        self.assertEqual(204, change.status_code, change.text)
+        self.assertEqual((["/news"], 7), (settings().paths, settings().retention))
+        self.assertEqual(400, self.ask("PATCH", "@controlpanels/synchro", manager(), json={"roles": ["Manager"]}).status_code)
+        self.assertEqual(401, self.ask("PATCH", "@controlpanels/synchro", "writer", json={"paths": []}).status_code)
+
     def leftovers(self):
         """leftovers gives what of the site names Synchro."""
         portal = self.portal
@@ -245,6 +257,7 @@ class InstallTest(SiteTest):
             *[r for r in portal.acl_users.portal_role_manager.listRoleIds() if "Synchro" in r],
             *[k for k in vars(portal) if "synchro" in k.lower()],
             *[a.id for a in portal.portal_controlpanel.listActions() if "synchro" in a.id.lower()],
+            *[a["id"] for a in portal.portal_controlpanel.enumConfiglets("Products") if "synchro" in a["id"].lower()],
             *[u for u, roles in portal.acl_users.portal_role_manager._principal_roles.items() if any("Synchro" in r for r in roles)],
         ]
 

@@ -128,6 +128,8 @@ class HostileTest(ApplyingTest):
             ("a line in a name", "invalid", {**inside, "id": "a\nb"}),
             ("no parent", "parent-missing", {"parent": "9" * 32}),
             ("a path for a parent", "invalid", {"parent": "../.."}),
+            ("a path that goes up", "parent-missing", {"parent": "/here/../.."}),
+            ("a tool of the site", "parent-missing", {"parent": "/acl_users"}),
             ("version 10^30", "invalid", {**inside, "version": 10**30}),
             ("negative version", "invalid", {**inside, "version": -1}),
             ("version is text", "invalid", {**inside, "version": "1"}),

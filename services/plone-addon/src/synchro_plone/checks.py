@@ -41,6 +41,7 @@ class Item:
     uid: str
     version: int
     expect: str | None = None
+    again: bool = False
     id: str = ""
     parent: str = ""
     type: str = ""
@@ -88,6 +89,7 @@ def checked(raw):
         _want(item.op in ("put", "remove"), "op")
         _want(type(item.version) is int and 0 <= item.version < MAX_VERSION, "version")
         _want(item.expect is None or isinstance(item.expect, str), "expect")
+        item.again = raw.get("again", False) is True
         if item.op == "put":
             _place(item, raw)
             _fields(item, raw)
@@ -110,7 +112,8 @@ def _place(item, raw):
     _want(named and "/" not in item.id and item.id.isprintable(), "id")
     if item.id in BAD_NAMES or item.id.startswith(("_", "@", "+", "aq_")) or item.id in (".", ".."):
         raise Refusal("name-refused", "the name would make its container unusable")
-    _want(item.parent == "" or is_uid(item.parent), "parent")
+    path = isinstance(item.parent, str) and item.parent.startswith("/")
+    _want(item.parent == "" or path or is_uid(item.parent), "parent")
     _want(item.parent != item.uid, "parent")
     _want(isinstance(item.type, str) and 0 < len(item.type) <= 200, "type")
 

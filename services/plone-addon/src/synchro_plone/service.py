@@ -49,7 +49,7 @@ class Service(RestService):
             answer = e.answer
         if answer is None or isinstance(answer, bytes) or hasattr(answer, "read"):
             return answer
-        return json.dumps(answer, separators=(",", ":"))
+        return json.dumps(answer, sort_keys=True, separators=(",", ":"))
 
     def _guard(self):
         # A browser sends cookies by itself, also when another site makes it ask.

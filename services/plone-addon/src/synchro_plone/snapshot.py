@@ -219,13 +219,21 @@ class Finder:
         prefix = "/".join(self.site.getPhysicalPath()) + "/"
         if not path or not path.startswith(prefix):
             return None
+        obj = self.walk(path[len(prefix) :].split("/"))
+        return obj if obj is not None and uid_of(obj) == uid else None
+
+    def walk(self, names):
+        """walk gives the object at a path below the root, by what each container holds. The
+        tools of the site lie at its root as well, and are none."""
         obj = self.site
-        for name in path[len(prefix) :].split("/"):
+        for name in names:
             tree = getattr(aq_base(obj), "_tree", None)
             if tree is None or name not in tree:
                 return None
             obj = obj._getOb(name)
-        return obj if uid_of(obj) == uid else None
+            if uid_of(obj) is None:
+                return None
+        return obj
 
     def rows(self, after, limit):
         """rows gives UID and path of the objects behind a UID, in the order of the UIDs."""

@@ -82,7 +82,7 @@ class Batch:
     def put(self, item):
         if self._is_had(item):
             return _had(item)
-        parent = self.site if item.parent == "" else self.find(item.parent)
+        parent = self._container(item.parent)
         if parent is None:
             raise Refusal("parent-missing", "its container is not here", "retry", missing=[item.parent])
         self._in_scope("/".join(filter(None, [relative_path(parent), item.id])))
@@ -98,6 +98,12 @@ class Batch:
         self.written[item.uid] = (item, created or moved or changed)
         return _applied(item, created or moved or changed)
 
+    def _container(self, named):
+        """_container gives the container that a UID or a path from the root names."""
+        if named in ("", "/"):
+            return self.site
+        return self.finder.walk(named[1:].split("/")) if named.startswith("/") else self.find(named)
+
     def remove(self, item):
         if self._is_had(item):
             return _had(item)
@@ -106,6 +112,8 @@ class Batch:
         if obj is None:
             return _applied(item, False)
         self._may_change(obj, item)
+        if obj.portal_type in NEVER:
+            raise Refusal("type", f"a {obj.portal_type!r} is the site's own")
         if len(getattr(aq_base(obj), "_tree", None) or ()):
             raise Refusal("not-empty", "it holds other objects", "retry")
         parent = aq_parent(aq_inner(obj))
@@ -120,7 +128,7 @@ class Batch:
         known = self.store.ledger.get(item.uid)
         if known is None or item.version > known[0]:
             return False
-        return item.version < known[0] or item.op == "remove" or not self.later.waits(item.uid)
+        return item.version < known[0] or not item.again and not self.later.waits(item.uid)
 
     def _in_scope(self, path):
         tops = [top.strip("/") for top in self.wishes.paths or []]
@@ -149,7 +157,9 @@ class Batch:
         """_as_expected refuses an object that somebody has changed here. What a handler did of
         its own accord while Synchro wrote is no such change."""
         known = self.store.ledger.get(item.uid)
-        wanted = (known[1] if known else None) if item.expect == "ledger" else item.expect
+        if item.expect == "ledger" and known is None:
+            return  # it was written before the package came, or by hand: there is nothing to compare
+        wanted = known[1] if item.expect == "ledger" else item.expect
         found = digest_of(snapshot(obj, self.slots))
         entry = self.store.shard(item.uid).entries.get(item.uid)
         if wanted != found and entry is not None and entry[3] == "edit":
