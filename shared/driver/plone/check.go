@@ -52,6 +52,7 @@ func Check(ctx context.Context, opts Options, roles preflight.Roles, from ...*Fa
 	defer c.http.CloseIdleConnections()
 	if k.site(ctx) && k.account(ctx) {
 		k.version(ctx)
+		k.served(ctx)
 		k.languages(ctx, from)
 		if roles.Thorough {
 			k.thoroughly(ctx, from)

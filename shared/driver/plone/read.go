@@ -214,6 +214,7 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 	if !ok {
 		return nil, fault.Errorf(fault.Retry, fault.Vanished, "read %q: it was not listed", item.Path)
 	}
+	marked := s.marked(r.UID) // before anything is read: later changes have another mark
 	doc, err := s.object(ctx, r.path)
 	switch {
 	case errors.Is(err, errElsewhere), isAbsent(err):
@@ -232,7 +233,14 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
-	return s.snapshot(ctx, &r, doc, st)
+	if err := s.exactly(ctx, r.UID, st); err != nil {
+		return nil, s.classify(ctx, err)
+	}
+	snap, err := s.snapshot(ctx, &r, doc, st)
+	if err == nil {
+		snap.Fingerprint += marked
+	}
+	return snap, err
 }
 
 func (s *source) snapshot(ctx context.Context, r *row, doc document, st *state) (*content.Snapshot, error) {
@@ -257,7 +265,7 @@ func (s *source) snapshot(ctx context.Context, r *row, doc document, st *state) 
 		})
 	}
 	// What is read in several answers belongs together when the row is still the same.
-	several := len(open) > 0 || len(st.Order) > 0 || hasRich(st)
+	several := len(open) > 0 || len(st.Order) > 0 || hasRich(st) || st.Exact != nil
 	snap.Close = func() error {
 		for _, b := range open {
 			b.close()

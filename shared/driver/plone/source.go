@@ -33,8 +33,10 @@ type source struct {
 	opts Options
 	*client
 	types *schemas
+	addon *addon
 
 	mu         sync.Mutex
+	feed       feed
 	rows       map[string]row
 	listed     time.Time         // when all rows were asked for, by our clock
 	cursor     time.Time         // the site's clock at the last look
@@ -52,7 +54,7 @@ var (
 
 func newSource(o Options, c *client) *source {
 	return &source{
-		opts: o, client: c, types: newSchemas(c), swept: time.Now(),
+		opts: o, client: c, types: newSchemas(c), addon: &addon{client: c}, swept: time.Now(),
 		skipped: map[string]string{}, reported: map[string]bool{},
 	}
 }
@@ -81,7 +83,11 @@ func (s *source) List(ctx context.Context) iter.Seq2[content.Item, error] {
 func (s *source) list(ctx context.Context) ([]content.Item, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.look(ctx); err != nil {
+	stirred, err := s.follow(ctx)
+	if err == nil && (stirred || !s.feed.on || time.Since(s.listed) >= relist) {
+		err = s.look(ctx)
+	}
+	if err != nil {
 		return nil, s.listFault(ctx, err)
 	}
 	due := s.due(time.Now())
@@ -93,6 +99,7 @@ func (s *source) list(ctx context.Context) ([]content.Item, error) {
 			continue
 		}
 		item.Unsettled = item.Unsettled || s.unsettled(&r)
+		item.Fingerprint += s.feed.mark(r.UID)
 		if due(r.UID) {
 			item.Fingerprint = fmt.Sprintf("%s\x1fswept %d", item.Fingerprint, s.swept.UnixNano())
 		}
@@ -154,6 +161,9 @@ func containersFirst(rows []row) []row {
 // unsettled tells whether an object may change again within the second that its date
 // names: the date would then not show it.
 func (s *source) unsettled(r *row) bool {
+	if s.feed.on {
+		return false // a later change is in the feed, whatever its date
+	}
 	at := r.modifiedAt()
 	return !at.IsZero() && !s.cursor.After(at.Add(time.Second)) && at.Before(s.cursor.Add(time.Minute))
 }
@@ -282,12 +292,15 @@ func (s *source) recent() bool {
 // looked at again.
 func (s *source) Watch(ctx context.Context, hint func()) error {
 	seen := -1
-	tick := time.NewTicker(s.opts.Poll)
+	tick := time.NewTicker(min(s.opts.Poll, feedPoll))
 	defer tick.Stop()
-	for {
-		if generation, restless, err := s.glance(ctx); err == nil && (generation != seen || restless) {
-			seen = generation
-			hint()
+	for looked := (time.Time{}); ; {
+		if s.stirs(ctx, looked) {
+			looked = time.Now()
+			if generation, restless, err := s.glance(ctx); err == nil && (generation != seen || restless) {
+				seen = generation
+				hint()
+			}
 		}
 		select {
 		case <-ctx.Done():

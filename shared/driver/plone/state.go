@@ -14,6 +14,9 @@ import (
 // are the same when their states are. The keys are in order, here and in what is below:
 // who reads the JSON into a map and writes it again gets the same bytes.
 type state struct {
+	// Exact is the whole state in the words of the add-on, from a source that has it. A
+	// target that has it too takes that, and any other what follows.
+	Exact *exactPart `json:"exact,omitempty"`
 	// Fields are the values that are neither bytes nor relations. Rich text is an
 	// object with "data" and "content-type".
 	Fields map[string]any `json:"fields"`

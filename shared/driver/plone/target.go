@@ -21,6 +21,7 @@ import (
 type target struct {
 	opts Options
 	reader
+	addon *addon
 
 	mu      sync.Mutex
 	parents map[string]time.Time // containers that were seen a moment ago
@@ -45,13 +46,16 @@ const batch = 32
 
 func newTarget(o Options, c *client) *target {
 	return &target{
-		opts: o, reader: reader{c, newSchemas(c)}, parents: map[string]time.Time{}, there: map[string]bool{}, seeded: time.Now(),
+		opts: o, reader: reader{c, newSchemas(c)}, addon: &addon{client: c}, parents: map[string]time.Time{}, there: map[string]bool{}, seeded: time.Now(),
 	}
 }
 
 func (t *target) Batch() int {
-	if t.opts.Seed {
+	switch {
+	case t.opts.Seed:
 		return seedBatch
+	case t.addon.present():
+		return exactBatch
 	}
 	return batch
 }
@@ -75,7 +79,7 @@ func (t *target) List(ctx context.Context) iter.Seq2[content.Item, error] {
 	}
 }
 
-// Apply carries out ops one by one.
+// Apply carries out ops in one transaction where the site has the add-on, else one by one.
 func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,13 +90,39 @@ func (t *target) Apply(ctx context.Context, ops []content.Op) []error {
 		}
 		return errs
 	}
-	rows, err := t.rowsFor(ctx, ops)
-	for i := range ops {
+	info, err := t.addon.of(ctx)
+	if err != nil {
+		for i := range errs {
+			errs[i] = t.classify(ctx, err)
+		}
+		return errs
+	}
+	left := make([]int, len(ops))
+	for i := range left {
+		left[i] = i
+	}
+	if info != nil {
+		left = t.applyExact(ctx, info, ops, errs)
+	}
+	t.applyStock(ctx, ops, left, errs)
+	return errs
+}
+
+// applyStock carries out some of the ops, one by one.
+func (t *target) applyStock(ctx context.Context, ops []content.Op, which []int, errs []error) {
+	if len(which) == 0 {
+		return
+	}
+	some := make([]content.Op, len(which))
+	for n, i := range which {
+		some[n] = ops[i]
+	}
+	rows, err := t.rowsFor(ctx, some)
+	for n, i := range which {
 		if errs[i] = err; err == nil {
-			errs[i] = t.apply(ctx, &ops[i], rows[ops[i].Change.Object.UID])
+			errs[i] = t.apply(ctx, &some[n], rows[some[n].Change.Object.UID])
 		}
 	}
-	return errs
 }
 
 // meet recognises the site, unless it did so a moment ago.
