@@ -125,8 +125,8 @@ func (d *Doctor) renew(ctx context.Context, name string, created time.Time) erro
 	if err != nil {
 		return fmt.Errorf("keep what is left of stream %s: %w", name, err)
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
+	defer func() { _ = os.Remove(f.Name()) }()
+	defer func() { _ = f.Close() }()
 	count, err := d.save(ctx, name, f)
 	if err != nil {
 		return err
