@@ -22,6 +22,10 @@ var (
 	seeded  = flag.Uint64("seed", 0, "use this `seed` instead of each run's own")
 )
 
+// patience is how many times longer than on a quiet machine anything may take: others may
+// work on this one. Only what fails waits for so long.
+const patience = 4
+
 // tier chooses by the tier.
 func tier[T any](short, long T) T {
 	if *nightly {
@@ -47,6 +51,8 @@ type run struct {
 	except func(site, path string) bool
 	// scriptFile is what scripted sites read.
 	scriptFile string
+	// hasty is set where something is expected not to come about, so that it is not waited for.
+	hasty bool
 
 	stop    context.CancelFunc
 	beside  sync.WaitGroup
@@ -205,7 +211,7 @@ func (r *run) gather(n, perSecond int) {
 // longer than limit.
 func (r *run) settle(limit time.Duration) {
 	r.t.Helper()
-	if lines := r.converge(limit); len(lines) > 0 {
+	if lines := r.converge(patience * limit); len(lines) > 0 {
 		r.t.Fatalf("after %v these differ:\n%s", limit, strings.Join(lines, "\n"))
 	}
 }
@@ -260,6 +266,9 @@ func (r *run) differences() (lines []string) {
 func (r *run) verdict(limit time.Duration) []history.Violation {
 	r.t.Helper()
 	start := time.Now()
+	if !r.hasty {
+		limit *= patience
+	}
 	lines := r.converge(limit)
 	r.hist.Add("note", "drained", time.Since(start).String(), nil)
 	var found []history.Violation
@@ -340,6 +349,7 @@ func (r *run) noneFailed() {
 // eventually waits until something is so.
 func (r *run) eventually(limit time.Duration, what string, is func() bool) {
 	r.t.Helper()
+	limit *= patience
 	for end := time.Now().Add(limit); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.t.Fatalf("after %v still not so: %s", limit, what)
