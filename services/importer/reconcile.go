@@ -113,7 +113,8 @@ func (s *session) catchUp(ctx context.Context, list []suspect) error {
 		}
 	}
 	if count > 0 {
-		s.log.Warn("the ledger lacks changes that the site was given, they are applied again", "count", count)
+		s.log.Warn("the ledger lacks changes that the site was given, they are applied again", "count", count,
+			"advice", "what was moved or removed on the source meanwhile may still stand on the site; synchro verify --site "+s.Site+" lists it")
 	}
 	return nil
 }

@@ -58,3 +58,19 @@ func TestAFolderGoesWithWhatWasDoneInItBeforeACrash(t *testing.T) {
 	w.want()
 	w.wantFailures()
 }
+
+func TestWhatHadSteppedAsideBeforeACrashGoesToWhereItBelongs(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.put("page", contenttest.Leaf("text", 1)))
+	w.settle(w.inspected)
+	aside := w.put("page", contenttest.Leaf("text", 1)) // its payloads say how it is called otherwise
+	aside.Object.Name = asideName + "page"
+	w.publish(aside)
+	w.dies()
+	w.want(aside.Object.Name)
+	w.uids["moved"] = w.uids["page"]
+	w.publish(w.put("moved", contenttest.Leaf("text", 1)))
+	w.settle(w.inspected)
+	w.want("moved")
+	w.wantFailures()
+}
