@@ -30,9 +30,21 @@ type plone struct {
 	base  string // behind the proxy
 	proxy *httptest.Server
 	down  atomic.Bool
-	asked sync.Map // what kind of request to how many of them
+	asked sync.Map     // what kind of request to how many of them
+	sent  atomic.Int64 // bytes of answers
 	// unordered takes relations in any order for equal: an export has lost it.
 	unordered bool
+}
+
+// counted counts what is written.
+type counted struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return c.ResponseWriter.Write(b)
 }
 
 // plones gives the first sites of two real instances, empty, and a world that carries
@@ -74,7 +86,7 @@ func newPlone(w *world, base string) *plone {
 		}
 		n, _ := p.asked.LoadOrStore(r.Method+" "+lastService(r.URL.Path), new(atomic.Int64))
 		n.(*atomic.Int64).Add(1)
-		forward.ServeHTTP(rw, r)
+		forward.ServeHTTP(&counted{rw, &p.sent}, r)
 	}))
 	w.t.Cleanup(p.proxy.Close)
 	for path := range p.rows() {

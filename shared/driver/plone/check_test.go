@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"synchro.example/shared/content"
 	"synchro.example/shared/content/contenttest"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/preflight"
@@ -197,4 +198,24 @@ func TestAnotherSiteAtTheAddressIsNeitherReadNorWritten(t *testing.T) {
 			t.Errorf("it writes, with %v", err)
 		}
 	})
+}
+
+func TestAPasswordThatIsRenewedWhileAChangeIsOnItsWayIsNoMissingRight(t *testing.T) {
+	s, f := fakeSite(t)
+	o := s.options(t)
+	check(t, os.WriteFile(o.PasswordFile, []byte("old"), 0o600))
+	to := must[content.Target](t)(OpenTarget(o)).(*target)
+	f.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost { // the new one is in the file just then
+			check(t, os.WriteFile(o.PasswordFile, []byte(testPassword), 0o600))
+		}
+		return false
+	}
+	_, payloads := encode("", contenttest.Thing{Container: true})
+	c := contenttest.Change(newUID(), "new", "Folder", payloads)
+	m := newMirror(t, s.source(t), to)
+	if got := fault.Of(m.apply(c)); got.Class != fault.Retry || !got.WholeSite {
+		t.Errorf("the change is decided upon as %s %s: %v", got.Class, got.Code, got)
+	}
+	check(t, m.apply(c))
 }

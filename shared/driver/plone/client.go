@@ -122,6 +122,13 @@ func (c *client) readSecret() error {
 	return nil
 }
 
+// login tells logins apart without saying what they are.
+func (c *client) login() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return digest(c.secret)
+}
+
 // do asks and reads the whole answer. Everything but a success is an error that
 // begins with what was asked; apiError says what the site answered.
 func (c *client) do(ctx context.Context, r request) (*reply, error) {

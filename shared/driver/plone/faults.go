@@ -23,6 +23,7 @@ type apiError struct {
 	kind     string // such as BadRequest; empty when something before Plone answered
 	message  string
 	location string
+	login    string // digest of what the account was proven with
 }
 
 func (e *apiError) Error() string {
@@ -47,6 +48,9 @@ func parseError(r request, resp *http.Response, body []byte) *apiError {
 		Error json.RawMessage `json:"error"`
 	}
 	e := &apiError{asked: r.String(), status: resp.StatusCode, location: resp.Header.Get("Location")}
+	if resp.Request != nil {
+		e.login = digest(resp.Request.Header.Get("Authorization"))
+	}
 	if json.Unmarshal(body, &doc) != nil {
 		return e
 	}
@@ -89,7 +93,7 @@ func (c *client) classify(ctx context.Context, err error) error {
 	}
 	switch {
 	case e.status == http.StatusUnauthorized:
-		return c.unauthorized(ctx, err)
+		return c.unauthorized(ctx, e, err)
 	case e.status == http.StatusLocked, e.status == http.StatusForbidden && strings.HasPrefix(e.message, "Resource is locked"):
 		return fault.New(fault.Retry, fault.Locked, err)
 	case e.status == http.StatusForbidden:
@@ -107,11 +111,15 @@ func (c *client) classify(ctx context.Context, err error) error {
 	}
 }
 
-// unauthorized tells a right that is missing from a login that is lost: both are 401.
-func (c *client) unauthorized(ctx context.Context, err error) error {
+// unauthorized tells a right that is missing from a login that is lost: both are 401. A
+// password that has been renewed since is a reason to ask again.
+func (c *client) unauthorized(ctx context.Context, e *apiError, err error) error {
 	if !strings.Contains(err.Error(), "@login-renew") {
 		if lost := c.prove(ctx); lost != nil {
 			return lost
+		}
+		if e.login != c.login() {
+			return fault.OfSite(fault.Retry, fault.Permission, fmt.Errorf("the account's password has just been renewed: %w", err))
 		}
 	}
 	return fault.New(fault.Park, fault.Permission, err)
