@@ -13,6 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
+	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/tales"
@@ -27,17 +28,19 @@ type exprOptions struct {
 func (a *app) exprCommand() *cobra.Command {
 	var o exprOptions
 	c := &cobra.Command{
-		Use:   "expr EXPRESSION",
+		Use:   "expr [EXPRESSION]",
 		Short: "Try an expression on the objects of a log, or on one object",
 		Long: `Without --object, the expression is tried on every object that the log of a source
 has: those that meet it are listed, and those for which it fails. With --channel, what
-would enter the channel or leave it is listed as well; nothing is changed.
+would enter the channel or leave it is listed as well; nothing is changed. With --channel
+and without an expression, it is that of the channel.
 
 With --object, it is tried on one object, and its value is printed. All fields of the
 JSON may be left out: uid, name, path, type, source, kind, captured_at, meta.
 
 docs/expressions.md describes the language.`,
 		Example: `  synchro expr "python: object.review_state == 'published'" --channel public
+  synchro expr --channel public
   synchro expr "python: object.getId().endswith('.html')" --site hq --path "news/**" --json
   synchro expr "object/Title" --object '{"meta": {"title": "Spring"}}'
   synchro expr "object/Title" --object - <object.json`,
@@ -55,14 +58,18 @@ docs/expressions.md describes the language.`,
 
 func (a *app) expr(c *cobra.Command, args []string, o *exprOptions) error {
 	switch {
-	case len(args) != 1:
-		return usage(c, "write one expression, in quotes")
+	case len(args) > 1, len(args) == 0 && o.channel == "":
+		return usage(c, "write one expression, in quotes, or --channel for that of a channel")
 	case o.path != "" && !doublestar.ValidatePattern(o.path):
 		return usage(c, fmt.Sprintf("--path %q is not a pattern", o.path))
 	case o.object != "" && o.site+o.channel+o.path != "":
 		return usage(c, "--object goes with --json only")
 	}
-	e, err := tales.Compile(args[0])
+	text, err := a.exprText(args, o)
+	if err != nil {
+		return err
+	}
+	e, err := tales.Compile(text)
 	if err != nil {
 		return fmt.Errorf("the expression: %w", err)
 	}
@@ -70,6 +77,28 @@ func (a *app) expr(c *cobra.Command, args []string, o *exprOptions) error {
 		return a.exprOne(c.InOrStdin(), e, o)
 	}
 	return a.exprLog(c.Context(), e, o)
+}
+
+// exprText gives the expression that is meant: the one that is written, or the channel's.
+func (a *app) exprText(args []string, o *exprOptions) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	cfg, err := config.Load(a.config)
+	if err != nil {
+		return "", err
+	}
+	ch, known := cfg.Channels[o.channel]
+	switch {
+	case !known:
+		return "", fault.Errorf(fault.Stop, fault.Misconfigured, "%s has no channel %q", cfg.File, o.channel)
+	case ch.Expression == "":
+		return "", fault.Errorf(fault.Stop, fault.Misconfigured, "channel %s has no expression: it carries everything; write one to try it", o.channel)
+	}
+	if !o.asJSON {
+		fmt.Fprintf(a.out, "channel %s: %s\n", o.channel, printable(ch.Expression))
+	}
+	return ch.Expression, nil
 }
 
 // described is an object as JSON describes it.

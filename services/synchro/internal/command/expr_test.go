@@ -103,6 +103,30 @@ func TestAnExpressionIsTriedOnTheLog(t *testing.T) {
 	}
 }
 
+func TestTheExpressionOfAChannelIsShownAndTried(t *testing.T) {
+	config := exported(t)
+	if _, errOut := command(t, service.Usage, "expr", "--channel", "public", "--config", config); !strings.Contains(errOut, "it carries everything") {
+		t.Errorf("it says %q", errOut)
+	}
+	if _, errOut := command(t, service.Usage, "expr", "--channel", "none", "--config", config); !strings.Contains(errOut, `no channel "none"`) {
+		t.Errorf("it says %q", errOut)
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(string(text), "to: [paris]", `to: [paris], expression: "python: object.size > 13"`, 1)
+	if err := os.WriteFile(config, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := command(t, service.Done, "expr", "--channel", "public", "--config", config)
+	for _, want := range []string{"channel public: python: object.size > 13\n", "2 of 5 objects meet the expression, it fails for 2."} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
 // below gives the paths below a folder.
 func below(t *testing.T, dir string) string {
 	t.Helper()
