@@ -117,7 +117,7 @@ func carryOut(t *rapid.T, inv *inventory, steps []*step) {
 			if !inv.tree.Empty(s.uid) {
 				t.Fatalf("%s is removed before what it holds", s.path)
 			}
-			inv.remove(s.uid)
+			inv.remove(s.uid, 0)
 			continue
 		}
 		if s.place.Parent != "" {
@@ -142,9 +142,9 @@ func TestStepsLeadToTheListing(t *testing.T) {
 			for range rapid.IntRange(0, 12).Draw(t, "mutations") {
 				d.mutate(t)
 			}
-			steps := compare(inv, d.items()).steps
+			steps := compare(inv, inv, d.items()).arranged().steps
 			carryOut(t, inv, steps)
-			if again := compare(inv, d.items()).steps; len(again) != 0 {
+			if again := compare(inv, inv, d.items()).arranged().steps; len(again) != 0 {
 				t.Fatalf("a second comparison finds %d steps", len(again))
 			}
 			for _, item := range d.items() {
@@ -169,7 +169,7 @@ func holds(inv *inventory, item content.Item) bool {
 }
 
 func stepsOf(inv *inventory, items ...content.Item) map[string]bool {
-	steps := compare(inv, items).steps
+	steps := compare(inv, inv, items).arranged().steps
 	paths := map[string]bool{}
 	for _, s := range steps {
 		paths[s.path] = s.removed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"synchro.example/shared/changelog"
@@ -107,11 +108,17 @@ func (e *Exporter) cycle(soft, hard context.Context) (left int, err error) {
 	if err := e.load(hard); err != nil {
 		return 0, err
 	}
+	if err := e.lookAtLedger(hard); err != nil {
+		return 0, err
+	}
 	items, err := e.list(soft)
 	if err != nil {
 		return 0, err
 	}
-	d := compare(e.inv, items)
+	d, err := e.difference(hard, items)
+	if err != nil {
+		return 0, err
+	}
 	if err := e.guard(hard, d.steps); err != nil {
 		return 0, err
 	}
@@ -125,8 +132,22 @@ func (e *Exporter) cycle(soft, hard context.Context) (left int, err error) {
 	if out.published > 0 {
 		e.log.Info("changes are in the log", "published", out.published, "unchanged", out.unchanged, "postponed", out.postponed)
 	}
-	left = d.unsettled + out.postponed
+	left = d.unsettled + out.postponed + d.busy
 	return left, e.failures.account(hard, append(d.problems, out.problems...))
+}
+
+// difference compares a listing with the log, and leaves out what is not through yet.
+func (e *Exporter) difference(ctx context.Context, items []content.Item) (difference, error) {
+	if err := e.lookAtLedger(ctx); err != nil {
+		return difference{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := compare(e.inv, e.known(), items)
+	e.passOn(c)
+	d := c.arranged()
+	d.busy = e.quiet(&d)
+	return d, nil
 }
 
 func (e *Exporter) list(ctx context.Context) ([]content.Item, error) {
@@ -149,7 +170,7 @@ func (e *Exporter) load(ctx context.Context) error {
 	var inv *inventory
 	start, log := time.Now(), subject.ExportStream(e.Site)
 	err := e.doctor.Reading(ctx, log, func() error {
-		inv = newInventory(e.Site)
+		inv = newInventory(e.idsFrom())
 		return changelog.WholeHeads(ctx, e.JS, log, func(_ uint64, h envelope.Head) { inv.add(h) }, func(subj string, err error) {
 			e.log.Error("a message of the log cannot be read, its object is exported again", "subject", subj, "error", err)
 		})
@@ -159,12 +180,25 @@ func (e *Exporter) load(ctx context.Context) error {
 	}
 	if e.clock == nil {
 		e.clock = version.NewClock(inv.newest, nil)
+		if n := len(e.Circle); n > 0 { // relays have the slots between
+			e.clock.Among(2*slices.Index(e.Circle, e.Site), 2*n)
+		}
 	}
 	e.clock.Observe(inv.newest)
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.inv, e.loaded = inv, start
-	e.mu.Unlock()
+	e.overlay(inv)
 	return nil
+}
+
+// idsFrom names whose the ids of new objects are: what is made on several sites of a circle
+// at one path is one object.
+func (e *Exporter) idsFrom() string {
+	if len(e.Circle) > 0 {
+		return e.Circle[0]
+	}
+	return e.Site
 }
 
 // forget makes the next cycle read the log: what became of a batch is not known.

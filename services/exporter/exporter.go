@@ -59,6 +59,9 @@ type Options struct {
 	Patience time.Duration
 	// Preflight, when set, is called when this process begins to work for the site.
 	Preflight func(ctx context.Context)
+	// Circle are the sites, in order, of the circle of channels on which the site lies; nil
+	// when it lies on none.
+	Circle []string
 	// Host and Software are kept with failures.
 	Host, Software string
 }
@@ -83,10 +86,11 @@ type Exporter struct {
 	clock     *version.Clock
 	hints     chan struct{}
 
-	mu     sync.Mutex // guards inv, which is nil when the log must be read again
-	inv    *inventory
+	mu     sync.Mutex      // guards inv, which is nil when the log must be read again
+	inv    *inventory      // the log
 	again  map[string]bool // uids of which all bytes are sent again
 	loaded time.Time       // when the log was read
+	circle *circle         // nil for a site that lies on none
 
 	reread   atomic.Bool // the log is to be read again
 	troubled atomic.Bool // something keeps, or kept, the site from being exported

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
@@ -26,18 +27,42 @@ type inventory struct {
 	site       string
 	tree       *tree.Tree[known]
 	byIdentity map[string]string
-	newest     version.Version // of everything ever in the log, removals too
+	gone       map[string]version.Version // removals, by uid
+	newest     version.Version            // of everything ever in the log, removals too
 }
 
 func newInventory(site string) *inventory {
-	return &inventory{site: site, tree: tree.New[known](), byIdentity: map[string]string{}}
+	return &inventory{site: site, tree: tree.New[known](), byIdentity: map[string]string{}, gone: map[string]version.Version{}}
+}
+
+func (inv *inventory) clone() *inventory {
+	c := newInventory(inv.site)
+	for uid, k := range inv.tree.All() {
+		p, _ := inv.tree.Place(uid)
+		c.put(uid, p, k)
+	}
+	c.gone, c.newest = maps.Clone(inv.gone), inv.newest
+	return c
+}
+
+// versionOf is the version in which an object is known, or its removal.
+func (inv *inventory) versionOf(uid string) version.Version {
+	if k, ok := inv.tree.Get(uid); ok {
+		return k.version
+	}
+	return inv.gone[uid]
+}
+
+func (inv *inventory) parentOf(uid string) string {
+	p, _ := inv.tree.Place(uid)
+	return p.Parent
 }
 
 // add takes in one message of the log.
 func (inv *inventory) add(h envelope.Head) {
 	inv.newest = max(inv.newest, h.Version)
 	if h.Kind == content.Removed {
-		inv.remove(h.UID)
+		inv.remove(h.UID, h.Version)
 		return
 	}
 	inv.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, known{
@@ -50,12 +75,14 @@ func (inv *inventory) put(uid string, p tree.Place, k known) {
 	if k.identity != "" {
 		inv.byIdentity[k.identity] = uid
 	}
+	delete(inv.gone, uid)
 	inv.tree.Put(uid, p, k)
 }
 
-func (inv *inventory) remove(uid string) {
+func (inv *inventory) remove(uid string, v version.Version) {
 	inv.forgetIdentity(uid)
 	inv.tree.Remove(uid)
+	inv.gone[uid] = v
 }
 
 func (inv *inventory) forgetIdentity(uid string) {

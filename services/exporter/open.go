@@ -36,6 +36,7 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 		Rescan: rescan, LookAgain: lookAgain,
 		Reconcile: time.Duration(env.Config.Reconcile), Tombstones: time.Duration(env.Config.Tombstones),
 		Preflight: func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Source: true}, env.Log) },
+		Circle:    env.Config.Circle(site),
 		Host:      service.Host(), Software: service.Software(),
 	})
 }

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/ledger"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/tree"
 )
@@ -126,14 +128,19 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	}
 	old, isKnown := e.old(c.step.uid)
 	digest := content.DigestOf(c.payloads)
+	line := e.lineFor(c.step, digest, c.fingerprint)
 	k := known{kind: c.step.item.Type, digest: digest, read: c.read, fingerprint: c.fingerprint, identity: c.step.item.Identity, version: old.version}
-	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && old.digest == digest && at == c.step.place && markOf(old.fingerprint) == markOf(c.fingerprint) {
+	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && !e.isOverlaid(c.step.uid) && old.digest == digest && at == c.step.place && markOf(old.fingerprint) == markOf(c.fingerprint) {
 		out.unchanged++
 		e.remember(c.step, k)
 		return nil
 	}
-	k.version = e.clock.Next()
-	m, err := e.message(&c, k, old)
+	if line != nil {
+		k.version = line.Version
+	} else {
+		k.version = e.clock.Next()
+	}
+	m, err := e.message(&c, k, old, line)
 	if err != nil {
 		c.err = err
 		return e.postpone(c, out)
@@ -193,14 +200,22 @@ func (e *Exporter) placeOf(uid string) (tree.Place, bool) {
 func (e *Exporter) remember(s *step, k known) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s.removed {
-		e.inv.remove(s.uid)
-		return
+	inventories := []*inventory{e.inv}
+	if e.circle != nil {
+		inventories = append(inventories, e.circle.site)
 	}
-	e.inv.put(s.uid, s.place, k)
+	for _, inv := range inventories {
+		if s.removed {
+			inv.remove(s.uid, k.version)
+		} else {
+			inv.put(s.uid, s.place, k)
+		}
+	}
 }
 
-func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
+// message makes the message of a captured object. line is that of the ledger when the
+// importer has made it what it is.
+func (e *Exporter) message(c *captured, k, old known, line *ledger.Entry) (*nats.Msg, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
@@ -211,10 +226,16 @@ func (e *Exporter) message(c *captured, k, old known) (*nats.Msg, error) {
 		Object: content.Object{
 			UID: s.uid, ParentUID: s.place.Parent, Name: s.place.Name, Path: s.path, Type: k.kind, Meta: c.meta,
 		},
-		Version: k.version, Previous: old.version, CapturedAt: time.Now().UTC(), Digest: k.digest, Payloads: c.payloads,
+		Version: k.version, Previous: e.previous(s.uid, old), CapturedAt: time.Now().UTC(), Digest: k.digest, Payloads: c.payloads,
 	}
 	if s.removed {
-		change.Kind, change.Object.Type = content.Removed, old.kind
+		change.Kind, change.Object.Type = content.Removed, cmp.Or(old.kind, s.kind)
+	}
+	if line != nil {
+		change.ID, change.Withdrawn = cmp.Or(line.Change, change.ID), line.Withdrawn && s.removed
+		if change.Origin = cmp.Or(line.MadeAt, line.Source); change.Origin == e.Site {
+			change.Origin = ""
+		}
 	}
 	m, err := envelope.Message(subject.ExportToProcess(e.Site, s.uid), change, k.fingerprint, k.identity)
 	if err == nil && c.read != k.digest {

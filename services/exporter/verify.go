@@ -19,7 +19,10 @@ func (e *Exporter) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := compare(e.inv, items)
+	d, err := e.difference(ctx, items)
+	if err != nil {
+		return nil, err
+	}
 	var list []reconcile.Difference
 	for _, p := range d.problems {
 		list = append(list, reconcile.Difference{Site: e.Site, UID: p.uid, Path: p.path, What: reconcile.Failed, Detail: p.fault.Error()})

@@ -31,6 +31,10 @@ type task struct {
 	again bool
 	// turns is how often it got another turn because something above it had moved.
 	turns int
+	// was is what the site is known to have of the object, and accepted what stands there, by
+	// path, and is that or what is to come.
+	was      content.Digest
+	accepted map[string]string
 	// fingerprint is that of the object on the site after it was applied.
 	fingerprint string
 	// aside marks a move out of the way; the ledger keeps the version it had.
@@ -77,6 +81,9 @@ func (a *admission) take(c *content.Change, ack func()) error {
 			a.repeat(c, a.channel, []func(){ack})
 			return nil
 		}
+		if err := a.loses(a.ctx, c, a.channel); err != nil {
+			return err
+		}
 		return a.superseded(a.ctx, uid, ack)
 	}
 	if queued := a.newest[uid]; queued != nil && queued.change.Version >= c.Version {
@@ -87,6 +94,9 @@ func (a *admission) take(c *content.Change, ack func()) error {
 	defer delete(a.under, uid)
 	t := &task{change: c, channel: a.channel, place: placeOf(c), acks: []func(){ack}, again: uid == a.again}
 	waitsFor, err := a.prepare(t)
+	if waitsFor != "" && a.nests(t) {
+		return a.keepOut(a.ctx, t)
+	}
 	switch f := fault.Of(err); {
 	case err != nil && f.Class == fault.Park:
 		return a.giveUp(a.ctx, t, f, "")
@@ -221,6 +231,9 @@ func (a *admission) freeFirst(t *task) error {
 	if c := a.under[holder]; c != nil {
 		a.stepAside(c)
 		return nil
+	}
+	if a.onCircle() {
+		return a.freeOnCircle(holder)
 	}
 	h, err := a.newestOf(holder)
 	if err != nil {

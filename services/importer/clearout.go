@@ -35,7 +35,7 @@ func (s *session) clearOut(ctx context.Context) error {
 func (s *session) removeUnknown(ctx context.Context, known map[string]bool) error {
 	var unknown []*ledger.Entry
 	for uid, e := range s.actual.All() {
-		if !known[uid] && s.newest[uid] == nil && e.Discarded == 0 {
+		if !known[uid] && s.newest[uid] == nil && e.Discarded == 0 && !e.Own {
 			unknown = append(unknown, e)
 		}
 	}

@@ -48,8 +48,12 @@ func (s *session) finished(ctx context.Context, f finished) error {
 // those go on that are ordered behind its changes. None of them begins earlier: so no two
 // changes that concern one another are ever in hand together, and what is found after a
 // crash has one explanation.
-func (s *session) settled(f finished) {
-	s.calls <- f.call
+func (s *session) settled(ctx context.Context, f finished) {
+	if s.onCircle() && slices.ContainsFunc(f.batch, func(r result) bool { return r.err != nil }) {
+		s.letGoOf(ctx, f.call)
+	} else {
+		s.calls <- f.call
+	}
 	for _, r := range f.batch {
 		if r.task.done {
 			s.endTurn(r.task)
@@ -57,9 +61,10 @@ func (s *session) settled(f finished) {
 	}
 }
 
-// inHand gives what an op is about to do, as far as something will stand somewhere then.
+// inHand gives what an op is about to do, as far as something will stand somewhere then; on
+// a circle all of it, for the exporter to know.
 func (s *session) inHand(r *result) *ledger.Hand {
-	if r.op.To == "" {
+	if r.op.To == "" && !s.onCircle() {
 		return nil
 	}
 	return &ledger.Hand{Entry: *s.entry(r.task, nil), Path: r.op.To, Content: content.NamelessDigest(r.op.Change.Payloads)}
@@ -100,11 +105,22 @@ func (s *session) takeUp(ctx context.Context) error {
 	if s.Inspect == nil {
 		return nil
 	}
-	hands, err := ledger.Hands(ctx, s.JS, s.Site)
+	calls, err := ledger.Hands(ctx, s.JS, s.Site)
 	if err != nil {
 		return err
 	}
-	hands = slices.DeleteFunc(hands, func(h ledger.Hand) bool { return !s.isNews(&h) })
+	var hands []ledger.Hand
+	for _, call := range calls {
+		hands = append(hands, call...)
+	}
+	hands = slices.DeleteFunc(hands, func(h ledger.Hand) bool { return h.Path == "" || !s.isNews(&h) })
+	if err := s.takeUpAll(ctx, hands); err != nil {
+		return err
+	}
+	return s.emptyHands(ctx, calls)
+}
+
+func (s *session) takeUpAll(ctx context.Context, hands []ledger.Hand) error {
 	if len(hands) == 0 {
 		return nil
 	}

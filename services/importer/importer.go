@@ -55,6 +55,9 @@ type Options struct {
 	// Plugins are asked about changes, and where rules leave that to one of them; nil for
 	// none.
 	Plugins *plugin.Set
+	// Circle are the sites, in order, of the circle of channels on which the site lies; nil
+	// when it lies on none.
+	Circle []string
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// MaxRemovals is how many of so many objects a repair may remove; all when nil.

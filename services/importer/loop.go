@@ -47,7 +47,7 @@ func (s *session) turn(soft, hard context.Context, upstream <-chan struct{}, tic
 		s.running--
 		return false, s.finished(hard, r)
 	case f := <-s.kept:
-		s.settled(f)
+		s.settled(hard, f)
 		return false, nil
 	case t := <-s.again:
 		s.asleep--
@@ -58,6 +58,8 @@ func (s *session) turn(soft, hard context.Context, upstream <-chan struct{}, tic
 		return false, nil
 	case <-s.news:
 		return false, s.hear(hard)
+	case h := <-s.own:
+		return false, s.learn(hard, h)
 	case do := <-s.asked:
 		return false, do()
 	case <-tick:

@@ -90,6 +90,12 @@ func (s *session) inherited(ctx context.Context, t *task) error {
 		}
 		gone := *old
 		gone.Kind, gone.Version = content.Removed, old.Version+1
+		if s.onCircle() {
+			gone.Own, gone.Channel, gone.Source, gone.MadeAt = false, t.channel, s.Site, ""
+			if err := s.displaced(ctx, t, old); err != nil {
+				return err
+			}
+		}
 		if err := s.inherit(ctx, t.instead, t.uid()); err != nil {
 			return err
 		}
@@ -114,6 +120,10 @@ func (s *session) inherit(ctx context.Context, from, to string) error {
 		now.Parent = to
 		if p, ok := s.origin.Place(child); ok {
 			now.Origin = originOf(p, &now)
+		}
+		if now.Own { // the exporter will say the same
+			s.recall(&now)
+			continue
 		}
 		if err := s.write(ctx, &now); err != nil {
 			return err

@@ -64,6 +64,7 @@ func options(env *service.Env, site string) (Options, error) {
 		Site: site, Channels: channels,
 		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
 		Plugins: plugin.Open(site, s.Plugins, env.NC, blob.New(env.JS)),
+		Circle:  env.Config.Circle(site),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		MaxRemovals: s.MaxRemovals.Of, Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(),

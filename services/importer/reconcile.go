@@ -124,7 +124,9 @@ func (s *session) compareLedger(ctx context.Context) error {
 	written := map[string]version.Version{}
 	s.inLoop(ctx, func() error {
 		for uid, e := range s.actual.All() {
-			written[uid] = e.Version
+			if !e.Own {
+				written[uid] = e.Version
+			}
 		}
 		return nil
 	})
@@ -147,7 +149,7 @@ func (s *session) compareLedger(ctx context.Context) error {
 func (s *session) refill(ctx context.Context, lost map[string]version.Version) error {
 	for uid := range lost {
 		e, ok := s.actual.Get(uid)
-		if !ok {
+		if !ok || e.Own {
 			continue
 		}
 		m, err := ledger.Message(s.Site, e, s.Tombstones)

@@ -35,9 +35,15 @@ func (s *session) succeed(ctx context.Context, r result) error {
 		return err
 	}
 	left, moved := s.actual.Place(t.uid())
-	s.recall(e)
+	before, _ := s.actual.Get(t.uid())
+	if e.Version >= s.versionOf(e.UID) { // else the exporter has seen an edit of what came
+		s.recall(e)
+	}
 	s.unplan(t)
 	t.done = true
+	if err := s.beats(ctx, t.change, t.channel, before); err != nil {
+		return err
+	}
 	if err := s.inherited(ctx, t); err != nil {
 		return err
 	}
@@ -62,7 +68,7 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 	c, given := t.change, cmp.Or(t.given, t.change)
 	e := &ledger.Entry{
 		UID: c.Object.UID, Parent: t.place.Parent, Name: t.place.Name, Type: c.Object.Type, Kind: c.Kind,
-		Version: c.Version, Channel: t.channel, Source: c.Source, Change: c.ID,
+		Version: c.Version, Channel: t.channel, Source: c.Source, Change: c.ID, MadeAt: c.Origin, Withdrawn: c.Withdrawn,
 		Digest: given.Digest, Bytes: ledger.BytesDigest(given), At: time.Now().UTC(), Fingerprint: t.fingerprint,
 	}
 	if t.aside {
@@ -107,6 +113,10 @@ func (s *session) release(ctx context.Context, uid string) error {
 	if err := s.settle(ctx, uid, deadletter.Closing{As: deadletter.Applied}); err != nil {
 		return err
 	}
+	return s.releaseWaiting(ctx, uid)
+}
+
+func (s *session) releaseWaiting(ctx context.Context, uid string) error {
 	freed := s.waiting[uid]
 	delete(s.waiting, uid)
 	for w, channel := range freed {

@@ -48,6 +48,7 @@ type session struct {
 	newest     map[string]*task // by uid, the newest that is queued
 	lacking    lacking
 	located
+	ofCircle
 	failed  map[string]*deadletter.Entry
 	codes   map[fault.Code]int           // how many of them have which code
 	waiting map[string]map[string]string // uid to the uids that wait for it, and their channels
@@ -98,6 +99,15 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	}
 	stop, err := s.subscribe(ctx)
 	if err == nil {
+		var leave func()
+		if leave, err = s.followOwn(ctx); err == nil {
+			subscribed := stop
+			stop = func() { subscribed(); leave() }
+		} else {
+			stop()
+		}
+	}
+	if err == nil {
 		defer reconcile.Listen(s.NC, status.Importer, s.Site, s.order)()
 		var beside sync.WaitGroup
 		beside.Go(func() { s.reconcile(ctx) })
@@ -128,6 +138,7 @@ func newSession(i *Importer) *session {
 	for call := range cap(s.calls) {
 		s.calls <- call
 	}
+	s.ofCircle = newOfCircle()
 	s.plan, s.located = newPlan(s.actual), newLocated()
 	s.told, s.news = i.Control.State()
 	return s
@@ -161,6 +172,9 @@ func (s *session) read(ctx context.Context, load loading) error {
 	if err != nil {
 		return err
 	}
+	if err := s.readOwn(ctx); err != nil {
+		return err
+	}
 	s.lackedBefore()
 	s.locatedBefore()
 	entries, err := s.dead.OfImport(ctx, s.Site)
@@ -171,6 +185,9 @@ func (s *session) read(ctx context.Context, load loading) error {
 }
 
 func (s *session) recall(e *ledger.Entry) {
+	if s.onCircle() && !e.Own {
+		s.received[e.UID] = e.Version
+	}
 	s.lack(e)
 	if e.Live() {
 		delete(s.tombstones, e.UID)

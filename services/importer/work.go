@@ -102,7 +102,9 @@ func (s *session) next() *task {
 func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error) {
 	uid := t.uid()
 	if v := s.versionOf(uid); (t.change.Version < v || t.change.Version == v && !t.repeat) && !t.again {
-		return content.Op{}, false, s.leave(ctx, t, func() error { return s.supersededAll(ctx, t) })
+		return content.Op{}, false, s.leave(ctx, t, func() error {
+			return errors.Join(s.loses(ctx, t.change, t.channel), s.supersededAll(ctx, t))
+		})
 	}
 	from, _ := s.actual.Path(uid)
 	if t.change.Kind == content.Removed {
@@ -114,6 +116,9 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 		if child, ok := s.keptBy(uid); ok {
 			return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, child) })
 		}
+		if child, ok := s.anyIn(uid); ok && s.onCircle() {
+			return content.Op{}, false, s.leave(ctx, t, func() error { return s.keepFilled(ctx, t, child) })
+		}
 		if s.holdsOthers(uid) {
 			return s.demotion(t, from), true, nil
 		}
@@ -123,13 +128,21 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 	if !ok {
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
 	}
-	if holder, taken := s.actual.At(t.place); taken && holder == t.instead && from == "" && s.covered(t, from, to) {
+	holder, taken := s.actual.At(t.place)
+	switch contest := s.contest(t, holder, from); {
+	case !taken || holder == uid, contest == wins:
+	case contest == loses:
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.yield(ctx, t, holder) })
+	case holder == t.instead && from == "" && s.covered(t, from, to):
 		return s.operation(t, to, to), true, nil
-	} else if taken && holder != uid {
+	default:
 		if f := s.collision(t, to, holder); f != nil {
 			return content.Op{}, false, s.leave(ctx, t, func() error { return s.giveUp(ctx, t, f, holder) })
 		}
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, holder) })
+	}
+	if s.nests(t) {
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.keepOut(ctx, t) })
 	}
 	if from != "" && strings.HasPrefix(to, from+"/") || t.turns > maxTurns { // into itself, as things stand
 		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, t.place.Parent) })
@@ -137,6 +150,9 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 	if !s.covered(t, from, to) {
 		s.anotherTurn(t, from, to)
 		return content.Op{}, false, nil
+	}
+	if from == "" && t.instead != "" {
+		from = to
 	}
 	return s.operation(t, from, to), true, nil
 }
@@ -156,6 +172,14 @@ func (s *session) keptBy(uid string) (child string, ok bool) {
 		if s.failed[child] != nil {
 			return child, true
 		}
+	}
+	return "", false
+}
+
+// anyIn names one of what a container holds.
+func (s *session) anyIn(uid string) (child string, ok bool) {
+	for child := range s.actual.Children(uid) {
+		return child, true
 	}
 	return "", false
 }
@@ -200,6 +224,7 @@ func (s *session) operation(t *task, from, to string) content.Op {
 	return content.Op{
 		Change: t.change, From: from, To: to,
 		SameBytes: had && old.Bytes == ledger.BytesDigest(t.change) && !t.again, Note: note, Repair: t.again,
+		Found:   s.found(t, from, to),
 		Applied: func(fingerprint string) { t.fingerprint = fingerprint },
 		Open: func(ctx context.Context, p *content.Payload) (io.ReadCloser, error) {
 			return s.blobs.Open(ctx, p)
@@ -245,6 +270,7 @@ func (s *session) apply(ctx context.Context, batch []result) {
 	}
 	for i, err := range s.target.Apply(s.lease.Context(ctx), ops) {
 		of[i].err = err
+		s.lookAtEdited(ctx, of[i])
 	}
 	s.after(ctx, batch)
 }

@@ -27,7 +27,8 @@ func (r *Relay) derived(c *content.Change, of version.Version, old stored) (outg
 		return outgoing{}, fmt.Errorf("make an id: %w", err)
 	}
 	c.ID, c.Previous = id.String(), old.version
-	c.Version = max(c.Version+1, old.version+1, r.clock.Next())
+	r.clock.Observe(max(c.Version, old.version))
+	c.Version = r.clock.Next()
 	m, err := envelope.Message(subject.ImportToProcess(r.channel, c.Object.UID), c, "", "")
 	if err != nil {
 		return outgoing{}, err
@@ -62,7 +63,7 @@ func (r *Relay) bare(uid, path string, p tree.Place, m *member, old stored) (out
 // version of the source's own removal, 0 when it still has the object.
 func (r *Relay) leave(uid, path string, gone version.Version, old stored) (outgoing, error) {
 	c := r.without(content.Removed, uid, path, old.place, old.kind)
-	c.Version = gone
+	c.Version, c.Withdrawn = gone, gone == 0
 	return r.derived(c, gone, old)
 }
 

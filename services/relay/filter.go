@@ -62,7 +62,7 @@ func (f *filter) pass(ctx context.Context, batch []relayed, have map[string]stor
 // take judges an object, and what lies below it when it has another path now.
 func (f *filter) take(ctx context.Context, m message, have map[string]stored) error {
 	if m.head.Kind == content.Removed {
-		f.selection.remove(m.head.UID, m.head.Version)
+		f.selection.remove(m.head.UID, m.head.Version, f.goesNoFurther(m.head))
 		f.failures.forget(m.head.UID, deadletter.Superseded)
 		return nil
 	}
@@ -94,7 +94,7 @@ func (f *filter) judge(m message, have map[string]stored) (moved bool) {
 			v = kept
 		}
 	}
-	return f.selection.put(m.head.UID, place, &member{kind: m.head.Type, version: m.head.Version, verdict: v})
+	return f.selection.put(m.head.UID, place, &member{kind: m.head.Type, version: m.head.Version, verdict: v, back: f.isOfReceivers(m.head)})
 }
 
 func (f *filter) ask(m message, place tree.Place) (verdict, string, error) {
@@ -172,17 +172,18 @@ func (f *filter) wanted(uid string, old stored) (shape, bool) {
 	in := old.in()
 	m, known := f.selection.tree.Get(uid)
 	place, _ := f.selection.tree.Place(uid)
-	switch want := f.selection.shape(uid); want {
-	case full:
+	switch want := f.selection.shape(uid); {
+	case known && m.back:
+		return asItIs, false
+	case want == full:
 		return want, !in || old.of != m.version
-	case bare:
+	case want == bare:
 		return want, !in || old.of != 0 || old.place != place || old.kind != m.kind
-	case asItIs:
+	case want == asItIs:
 		return want, false
-	default:
-		_, gone := f.selection.gone[uid]
-		return absent, in && (known || gone)
 	}
+	_, gone := f.selection.gone[uid]
+	return absent, in && (known || gone && !f.selection.stays[uid])
 }
 
 // arranged leaves out what is settled already, and puts the rest in order.
@@ -236,7 +237,7 @@ func (f *filter) outgoing(ctx context.Context, uid string, fresh map[string]mess
 	var err error
 	switch want {
 	case absent:
-		o, err = f.leave(uid, f.path(uid), f.selection.gone[uid], old)
+		o, err = f.remove(ctx, uid, fresh, old)
 	case bare:
 		m, _ := f.selection.tree.Get(uid)
 		place, _ := f.selection.tree.Place(uid)
@@ -264,6 +265,30 @@ func (f *filter) outgoing(ctx context.Context, uid string, fresh map[string]mess
 		return nil, nil
 	}
 	return &o, err
+}
+
+// remove makes the removal of an object: that of the source, as it is, or one for what only
+// has left the channel, or is in its log in a version of the relay's.
+func (f *filter) remove(ctx context.Context, uid string, fresh map[string]message, old stored) (outgoing, error) {
+	gone := f.selection.gone[uid]
+	if gone <= old.version {
+		return f.leave(uid, f.path(uid), gone, old)
+	}
+	m, isFresh := fresh[uid]
+	if !isFresh {
+		newest, err := f.fetch(ctx, uid)
+		if err != nil {
+			return outgoing{}, err
+		}
+		if newest == nil {
+			return f.leave(uid, f.path(uid), gone, old)
+		}
+		m = *newest
+	}
+	if m.head.Version != gone {
+		return f.leave(uid, f.path(uid), gone, old)
+	}
+	return f.forward(m.head, m.in, old)
 }
 
 // compare computes what the channel is to carry from the whole of the source's log, and
@@ -295,7 +320,7 @@ func (f *filter) learn(ctx context.Context, have map[string]stored) (err error) 
 	}
 	err = changelog.Heads(ctx, f.js, subject.ExportStream(f.from), func(_ uint64, h envelope.Head) {
 		if h.Kind == content.Removed {
-			f.selection.remove(h.UID, h.Version)
+			f.selection.remove(h.UID, h.Version, f.goesNoFurther(h))
 			return
 		}
 		f.selection.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, &member{kind: h.Type})
@@ -331,7 +356,7 @@ func (f *filter) learnRest(ctx context.Context, have map[string]stored) error {
 			return err
 		}
 		if m == nil {
-			f.selection.remove(uid, 0)
+			f.selection.remove(uid, 0, false)
 			continue
 		}
 		if err := f.take(ctx, *m, have); err != nil {

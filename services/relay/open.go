@@ -20,7 +20,7 @@ func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 			return nil, err
 		}
 		r, err := New(ctx, Options{
-			Channel: name, From: c.From, NC: env.NC, JS: env.JS, Log: env.Log,
+			Channel: name, From: c.From, To: c.To, Circle: env.Config.Circle(c.From), NC: env.NC, JS: env.JS, Log: env.Log,
 			Expression: expression, RequireParents: c.Parents == config.ParentsRequire, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
 			Host: service.Host(), Software: service.Software(),
 			Tombstones: time.Duration(env.Config.Tombstones),

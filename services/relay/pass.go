@@ -114,7 +114,7 @@ func (r *Relay) newer(batch []relayed, have map[string]stored) (out []outgoing, 
 			continue
 		}
 		i, again := last[h.UID]
-		if h.Version <= have[h.UID].of || again && h.Version <= out[i].after.of {
+		if h.Version <= have[h.UID].of || again && h.Version <= out[i].after.of || r.stopsHere(h, have[h.UID]) {
 			continue
 		}
 		o, err := r.forward(h, in, have[h.UID])

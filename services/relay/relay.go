@@ -43,6 +43,7 @@ const (
 type Options struct {
 	Channel string
 	From    string // the source site
+	To      []string
 	NC      *nats.Conn
 	JS      jetstream.JetStream
 	Log     *slog.Logger
@@ -51,6 +52,9 @@ type Options struct {
 	// RequireParents holds objects back whose containers do not meet the expression; else
 	// these come with their name only.
 	RequireParents bool
+	// Circle are the sites, in order, of the circle of channels on which From lies; nil when
+	// it lies on none.
+	Circle []string
 	// MaxRemovals is how many of so many objects a changed expression may remove; all
 	// when nil.
 	MaxRemovals func(objects int) int
@@ -68,6 +72,7 @@ type Options struct {
 // Relay is the relay of one channel. Run and Settle must not run at the same time.
 type Relay struct {
 	channel, from string
+	to, circle    []string
 	nc            *nats.Conn
 	js            jetstream.JetStream
 	log           *slog.Logger
@@ -93,7 +98,7 @@ type Relay struct {
 // New makes a relay, its stream and its consumer.
 func New(ctx context.Context, o Options) (*Relay, error) {
 	r := &Relay{
-		channel: o.Channel, from: o.From, nc: o.NC, js: o.JS, control: o.Control,
+		channel: o.Channel, from: o.From, to: o.To, circle: o.Circle, nc: o.NC, js: o.JS, control: o.Control,
 		reconcile: cmp.Or(o.Reconcile, 15*time.Minute), tombstones: cmp.Or(o.Tombstones, 30*24*time.Hour),
 		log: o.Log.With("service", status.Relay, "channel", o.Channel),
 	}
@@ -103,6 +108,9 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 		return nil, err
 	}
 	r.publisher, r.clock = publish.New(o.NC, o.JS, publish.Options{}), version.NewClock(0, nil)
+	if n := len(o.Circle); n > 0 { // exporters have the slots between
+		r.clock.Among(2*slices.Index(o.Circle, o.From)+1, 2*n)
+	}
 	if o.Expression != nil {
 		r.filter = &filter{Relay: r, options: o}
 	}
@@ -295,7 +303,7 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 	}
 	var missing []string
 	err := changelog.Heads(ctx, r.js, subject.ExportStream(r.from), func(seq uint64, h envelope.Head) {
-		if seq <= passed && h.Version > have[h.UID].of {
+		if seq <= passed && h.Version > have[h.UID].of && !r.stopsHere(h, have[h.UID]) {
 			missing = append(missing, h.UID)
 		}
 	}, r.unreadable)

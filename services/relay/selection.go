@@ -32,6 +32,9 @@ type member struct {
 	kind    string // its type
 	version version.Version
 	verdict verdict
+	// back says that all receivers have made it themselves, and that the channel leaves it
+	// as they have it.
+	back bool
 }
 
 // selection knows every object of a source, what the expression says of it, and so how
@@ -43,6 +46,8 @@ type selection struct {
 	below map[string]int
 	// gone are the removals that the source's log remembers.
 	gone map[string]version.Version
+	// stays are those of the removals that do not concern the channel.
+	stays map[string]bool
 	// require says that nothing is carried whose containers are not carried whole.
 	require bool
 	// touched are the objects whose shape may have changed.
@@ -51,7 +56,7 @@ type selection struct {
 
 func newSelection() *selection {
 	return &selection{
-		tree: tree.New[*member](), below: map[string]int{}, gone: map[string]version.Version{}, touched: map[string]bool{},
+		tree: tree.New[*member](), below: map[string]int{}, gone: map[string]version.Version{}, stays: map[string]bool{}, touched: map[string]bool{},
 	}
 }
 
@@ -68,11 +73,15 @@ func (s *selection) put(uid string, p tree.Place, m *member) (moved bool) {
 	old, known := s.tree.Place(uid)
 	s.change(uid, func() { s.tree.Put(uid, p, m) })
 	delete(s.gone, uid)
+	delete(s.stays, uid)
 	return (!known || old != p) && !s.tree.Empty(uid)
 }
 
-// remove takes in a removal.
-func (s *selection) remove(uid string, v version.Version) {
+// remove takes in a removal. stays says that it does not concern the channel.
+func (s *selection) remove(uid string, v version.Version, stays bool) {
+	if delete(s.stays, uid); stays {
+		s.stays[uid] = true
+	}
 	s.change(uid, func() { s.tree.Remove(uid) })
 	s.gone[uid] = v
 }

@@ -60,7 +60,7 @@ func TestASelectionCarriesWhatMeetsAndWhatHoldsIt(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			uid := rapid.SampledFrom(uids[1:]).Draw(t, "uid")
 			if rapid.IntRange(0, 3).Draw(t, "what") == 0 {
-				s.remove(uid, 1)
+				s.remove(uid, 1, false)
 				delete(m, uid)
 			} else {
 				parent := rapid.SampledFrom(uids).Draw(t, "parent")

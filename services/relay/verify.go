@@ -27,7 +27,7 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 		old, ok := have[h.UID]
 		delete(have, h.UID)
 		switch {
-		case ok && old.Of >= h.Version, !ok && h.Kind == content.Removed:
+		case ok && old.Of >= h.Version, !ok && h.Kind == content.Removed, r.stopsHere(h, storedOf(0, old)):
 		case ok:
 			differs(h, reconcile.Different)
 		default:

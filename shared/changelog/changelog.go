@@ -26,6 +26,10 @@ type Options struct {
 	// Whole makes the reading fail with ErrDamaged, when it has come to its end, if the broker
 	// counts messages that it does not give.
 	Whole bool
+	// From is the sequence that the reading begins at, 0 for all.
+	From uint64
+	// Asides says that leases and what is in hand are wanted as well.
+	Asides bool
 }
 
 // ErrDamaged says that the broker has messages of a stream that it cannot read.
@@ -46,10 +50,13 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 		return err
 	}
 	last, err := lastOf(ctx, s, o.Subjects)
-	if last == 0 || err != nil {
+	if last == 0 || last < o.From || err != nil {
 		return err
 	}
 	config := jetstream.OrderedConsumerConfig{HeadersOnly: o.HeadersOnly, DeliverPolicy: jetstream.DeliverAllPolicy}
+	if o.From > 0 {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.From
+	}
 	if o.Subjects != "" {
 		config.FilterSubjects = []string{o.Subjects}
 	}
@@ -65,7 +72,7 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 	count := uint64(0)
 	err = drain(ctx, c, it, last, o.Whole, func(m jetstream.Msg) error {
 		count++
-		if o.Subjects == "" && subject.IsAside(m.Subject()) {
+		if o.Subjects == "" && !o.Asides && subject.IsAside(m.Subject()) {
 			return nil
 		}
 		return each(m)

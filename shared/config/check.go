@@ -63,10 +63,12 @@ func (p *parser) check(c *Config) {
 	}
 	for _, name := range sortedKeys(c.Channels) {
 		p.checkChannel("channels."+name, name, c)
+		p.checkMixed("channels."+name, c.Channels[name], c)
 	}
 	p.checkShared(c)
 	for _, site := range c.Receivers() {
 		p.checkApart(c, site)
+		p.checkCircle(c, site)
 	}
 	p.checkFolders(c)
 	if l := c.HTTP.Listen; l != "" {
@@ -229,8 +231,12 @@ func (p *parser) checkApart(c *Config, site string) {
 	if !known {
 		return
 	}
+	circle := c.Circle(site)
 	for i, one := range sources {
 		for _, other := range sources[:i] {
+			if slices.Contains(circle, one) && slices.Contains(circle, other) {
+				continue // they have the same objects
+			}
 			if at, apart := s.Rules().Apart(other, one); !apart {
 				p.add("sites."+site, "%s and %s can both write %s here; keep them apart with locate, for example `locate: [{source: %s, at: \"/%s\"}, {source: %s, at: \"/%s\"}]`",
 					other, one, at, other, other, one, one)

@@ -69,8 +69,14 @@ type Object struct {
 
 // Change is one new state of one object.
 type Change struct {
-	ID         string // UUIDv7, unique
-	Source     string // name of the site it comes from
+	ID     string // UUIDv7, unique
+	Source string // name of the site from whose log it comes
+	// Origin is the site where this version was made, when that is another one than Source,
+	// which passes it on.
+	Origin string
+	// Withdrawn says of a removal that the source still has the object, which only has left
+	// the channel.
+	Withdrawn  bool
 	Kind       Kind
 	Object     Object
 	Version    version.Version // strictly rising per source
@@ -134,6 +140,14 @@ func NamelessDigest(payloads []Payload) Digest {
 		payloads[i].Names = nil
 	}
 	return DigestOf(payloads)
+}
+
+// MadeAt is the site where this version was made.
+func (c *Change) MadeAt() string {
+	if c.Origin != "" {
+		return c.Origin
+	}
+	return c.Source
 }
 
 // Payload gives the first payload of a plugin, or nil.

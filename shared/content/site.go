@@ -119,6 +119,10 @@ type Op struct {
 	// Repair says that somebody wants the state of the change, whatever others have made
 	// of the object on the site.
 	Repair bool
+	// Found, when set, is asked before a file is touched about what stands at From and at To:
+	// its fingerprint, empty for nothing. Its error is the result, and all stays as it is. It
+	// is not asked about folders, whose times change with what they hold.
+	Found func(path, fingerprint string) error
 	// Note is what the target noted the last time; it puts there what is to be kept
 	// when the op succeeds. Nil when nobody keeps it.
 	Note *Note

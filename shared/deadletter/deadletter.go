@@ -29,7 +29,7 @@ const (
 	// too much for the broker together with the entry.
 	maxEnvelope = 800 << 10
 	// keepClosed and keepDiscarded are how long closed entries stay: those that a person
-	// closed are a record.
+	// closed, and what lost to another change, are a record.
 	keepClosed    = time.Hour
 	keepDiscarded = 30 * 24 * time.Hour
 )
@@ -75,6 +75,7 @@ const (
 	Applied    Outcome = "applied"    // it succeeded in the end
 	Superseded Outcome = "superseded" // the object has newer state, or is gone
 	Discarded  Outcome = "discarded"  // somebody gave it up
+	Overruled  Outcome = "overruled"  // it was made beside a later change of another site
 )
 
 // Closing is the end of a failure.
@@ -127,11 +128,13 @@ func Message(e *Entry, failed []byte) (*nats.Msg, error) {
 	}
 	if e.Closed != nil {
 		keep := keepClosed
-		if e.Closed.As == Discarded {
+		if e.Closed.As == Discarded || e.Closed.As == Overruled {
 			keep = keepDiscarded
 		}
 		m.Header.Set(jetstream.MsgTTLHeader, keep.String())
-		m.Data = nil
+		if e.Closed.As != Overruled {
+			m.Data = nil
+		}
 	}
 	return m, nil
 }

@@ -35,10 +35,12 @@ func check(c *content.Change) error {
 	switch {
 	case c.ID == "" || len(c.ID) > maxToken:
 		return invalid("the change has no usable id")
-	case c.Source == "" || len(c.Source) > maxToken:
+	case c.Source == "" || len(c.Source) > maxToken || len(c.Origin) > maxToken:
 		return invalid("change %s names no source", c.ID)
 	case c.Kind != content.Modified && c.Kind != content.Removed:
 		return invalid("change %s has the unknown kind %q", c.ID, c.Kind)
+	case c.Withdrawn && c.Kind != content.Removed:
+		return invalid("change %s withdraws an object and does not remove it", c.ID)
 	case c.Object.UID == "" || len(c.Object.UID) > maxUID || len(c.Object.ParentUID) > maxUID:
 		return invalid("change %s has no usable uid", c.ID)
 	case c.Object.UID == c.Object.ParentUID:

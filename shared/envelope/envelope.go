@@ -44,6 +44,8 @@ type wire struct {
 	Schema    int            `msgpack:"schema"`
 	ID        string         `msgpack:"id"`
 	Source    string         `msgpack:"source"`
+	Origin    string         `msgpack:"origin,omitempty"`
+	Withdrawn bool           `msgpack:"withdrawn,omitempty"`
 	Kind      string         `msgpack:"kind"`
 	UID       text           `msgpack:"uid"`
 	ParentUID text           `msgpack:"parent_uid"`
@@ -75,7 +77,7 @@ func Encode(c *content.Change) ([]byte, error) {
 		return nil, err
 	}
 	w := wire{
-		Schema: Schema, ID: c.ID, Source: c.Source, Kind: string(c.Kind),
+		Schema: Schema, ID: c.ID, Source: c.Source, Origin: c.Origin, Withdrawn: c.Withdrawn, Kind: string(c.Kind),
 		UID: text(c.Object.UID), ParentUID: text(c.Object.ParentUID),
 		Name: text(c.Object.Name), Path: text(c.Object.Path), Type: c.Object.Type,
 		Version: uint64(c.Version), Previous: uint64(c.Previous), Captured: c.CapturedAt.UnixNano(),
@@ -151,7 +153,7 @@ func checkSchema(body []byte) error {
 
 func fromWire(w *wire) (*content.Change, error) {
 	c := &content.Change{
-		ID: w.ID, Source: w.Source, Kind: content.Kind(w.Kind),
+		ID: w.ID, Source: w.Source, Origin: w.Origin, Withdrawn: w.Withdrawn, Kind: content.Kind(w.Kind),
 		Object: content.Object{
 			UID: string(w.UID), ParentUID: string(w.ParentUID), Name: string(w.Name),
 			Path: string(w.Path), Type: w.Type, Meta: w.Object,

@@ -21,6 +21,10 @@ type Head struct {
 	Read                  content.Digest
 	Fingerprint, Identity string // of the source's driver; in an export log only
 	HasBlobs              bool
+	// Origin is the site where this version was made, empty for that of the log; and
+	// Withdrawn is as in content.Change.
+	Origin    string
+	Withdrawn bool
 	// Of is the version of the source whose whole state the envelope has: Version, unless
 	// the relay made the envelope; 0 for a bare container and for the removal of what the
 	// source still has.
@@ -45,6 +49,12 @@ func Message(subj string, c *content.Change, fingerprint, identity string) (*nat
 	set(subject.HeaderKind, string(c.Kind))
 	set(subject.HeaderVersion, c.Version.String())
 	set(subject.HeaderDigest, hex.EncodeToString(c.Digest[:]))
+	if c.Origin != "" {
+		set(subject.HeaderOrigin, c.Origin)
+	}
+	if c.Withdrawn {
+		set(subject.HeaderWithdrawn, "1")
+	}
 	if fingerprint != "" {
 		set(subject.HeaderFingerprint, subject.Quote(fingerprint))
 	}
@@ -65,6 +75,7 @@ func Forward(subj string, header nats.Header, body []byte) *nats.Msg {
 	for _, key := range []string{
 		nats.MsgIdHdr, subject.HeaderUID, subject.HeaderParent, subject.HeaderName, subject.HeaderType,
 		subject.HeaderKind, subject.HeaderVersion, subject.HeaderDigest, subject.HeaderBlobs,
+		subject.HeaderOrigin, subject.HeaderWithdrawn,
 	} {
 		if v := header.Get(key); v != "" {
 			m.Header.Set(key, v)
@@ -80,7 +91,7 @@ func ParseHead(h nats.Header) (Head, error) {
 		UID: get(subject.HeaderUID), ParentUID: get(subject.HeaderParent), Name: get(subject.HeaderName),
 		Type: get(subject.HeaderType), Kind: content.Kind(h.Get(subject.HeaderKind)),
 		Fingerprint: get(subject.HeaderFingerprint), Identity: get(subject.HeaderIdentity),
-		HasBlobs: h.Get(subject.HeaderBlobs) != "",
+		HasBlobs: h.Get(subject.HeaderBlobs) != "", Origin: h.Get(subject.HeaderOrigin), Withdrawn: h.Get(subject.HeaderWithdrawn) != "",
 	}
 	if head.UID == "" {
 		return head, invalid("a stored message has no header %s", subject.HeaderUID)

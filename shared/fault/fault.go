@@ -65,6 +65,7 @@ const (
 	PluginRefused Code = "plugin-refused"
 	PluginFailed  Code = "plugin-failed"
 	PluginAnswer  Code = "plugin-answer"
+	Edited        Code = "edited"
 	Misconfigured Code = "misconfigured"
 )
 
@@ -102,6 +103,7 @@ var advice = map[Code]string{
 	PluginRefused: "The plugin does not take the change; the reason is its own. Mend what it names, then replay.",
 	PluginFailed:  "The plugin failed at this change, or took too long; its own log tells more. It is tried again by itself, replay when it is mended.",
 	PluginAnswer:  "The plugin's answer is not what docs/plugins.md asks for; mend the plugin, then replay.",
+	Edited:        "Somebody has edited the object here; it is decided when the site's exporter has sent the edit. See that the exporter runs.",
 	LeaseLost:     "Another process took over; this one stands by and needs nothing.",
 	BadExpression: "Correct the expression or the object, then replay; `synchro expr` shows what an expression gives.",
 	Guarded:       "Look at the source; if so much is to be removed, `synchro resume --site NAME` lets it go.",
@@ -122,7 +124,7 @@ func Advice(c Code) string {
 var passing = map[Code]bool{
 	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
 	PathTaken: true, ParentMissing: true, BlobMissing: true, BlobDamaged: true, ReadFailed: true, SchemaUnknown: true,
-	Locked: true, Conflict: true, PluginFailed: true,
+	Locked: true, Conflict: true, PluginFailed: true, Edited: true,
 }
 
 // Passes tells whether an item that failed with a code is worth another try by itself,

@@ -15,14 +15,22 @@ import (
 )
 
 // Hand is a line as the ledger will have it when a call of the target that is about to be
-// made has succeeded, with the path where the object will stand then. It tells after a crash
-// what may have taken effect although no line says so.
+// made has succeeded, with the path where the object will stand then, empty for a removal.
+// It tells after a crash what may have taken effect although no line says so.
 type Hand struct {
 	Entry Entry  `msgpack:"entry"`
 	Path  string `msgpack:"path"`
 	// Content is the digest of the payloads without their names: an object that has left its
 	// place for a moment is not called what its payloads say.
 	Content content.Digest `msgpack:"content"`
+}
+
+// parseHands reads what HandMessage wrote; what cannot be read says nothing.
+func parseHands(body []byte) (hands []Hand) {
+	if msgpack.Unmarshal(body, &hands) != nil {
+		return nil
+	}
+	return hands
 }
 
 // HandMessage makes the message that keeps what one call has in hand, in the place of what
@@ -38,15 +46,14 @@ func HandMessage(site string, call int, hands []Hand) (*nats.Msg, error) {
 	return m, nil
 }
 
-// Hands gives all that a site has, or had, in hand. What cannot be read is left out: it says
-// nothing then.
-func Hands(ctx context.Context, js jetstream.JetStream, site string) ([]Hand, error) {
-	var all []Hand
+// Hands gives all that a site has, or had, in hand, by the number of the call.
+func Hands(ctx context.Context, js jetstream.JetStream, site string) (map[int][]Hand, error) {
+	all := map[int][]Hand{}
 	o := changelog.Options{Subjects: subject.ImportHandAll(site)}
 	err := changelog.Scan(ctx, js, subject.LedgerStream(site), o, func(m jetstream.Msg) error {
-		var hands []Hand
-		if msgpack.Unmarshal(m.Data(), &hands) == nil {
-			all = append(all, hands...)
+		call, ok := subject.HandCall(m.Subject())
+		if hands := parseHands(m.Data()); ok && len(hands) > 0 {
+			all[call] = hands
 		}
 		return nil
 	})

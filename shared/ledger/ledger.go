@@ -30,7 +30,11 @@ type Entry struct {
 	Channel string          `msgpack:"channel"`
 	Source  string          `msgpack:"source"`
 	Change  string          `msgpack:"id"` // id of the change
-	Digest  content.Digest  `msgpack:"digest"`
+	// MadeAt is the site where the version was made, when that is not Source; Withdrawn is
+	// as in content.Change.
+	MadeAt    string         `msgpack:"made_at,omitempty"`
+	Withdrawn bool           `msgpack:"withdrawn,omitempty"`
+	Digest    content.Digest `msgpack:"digest"`
 	// Bytes is the digest of the payloads other than PluginContent.
 	Bytes content.Digest `msgpack:"bytes"`
 	At    time.Time      `msgpack:"at"`
@@ -57,6 +61,11 @@ type Entry struct {
 	// Made says that this is a container which no source has, and which the path of a
 	// rule needs.
 	Made bool `msgpack:"made,omitempty"`
+	// Kept says that a removal was not carried out, because somebody put something into
+	// the container meanwhile: the exporter is to send it again.
+	Kept bool `msgpack:"kept,omitempty"`
+	// Own says that this is no line of the ledger: the newest state is in the site's own log.
+	Own bool `msgpack:"-"`
 }
 
 // Origin is a place on the source.

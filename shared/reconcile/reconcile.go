@@ -63,23 +63,28 @@ func Digest(ctx context.Context, source content.Source, item content.Item) (cont
 
 // Payloads is what Digest is of: payloads without their bytes.
 func Payloads(ctx context.Context, source content.Source, item content.Item) ([]content.Payload, error) {
+	payloads, _, err := State(ctx, source, item)
+	return payloads, err
+}
+
+// State gives the payloads of an object without their bytes, and its fingerprint.
+func State(ctx context.Context, source content.Source, item content.Item) (payloads []content.Payload, fingerprint string, err error) {
 	snap, err := source.Read(ctx, item)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var payloads []content.Payload
 	for _, part := range snap.Parts {
 		h := sha256.New()
 		n, err := io.Copy(h, part.Body)
 		if err != nil {
 			_ = snap.Close()
-			return nil, fmt.Errorf("read %q: %w", item.Path, err)
+			return nil, "", fmt.Errorf("read %q: %w", item.Path, err)
 		}
 		payloads = append(payloads, content.Payload{
 			Plugin: part.Plugin, MediaType: part.MediaType, Names: part.Names, Size: n, SHA256: content.Digest(h.Sum(nil)),
 		})
 	}
-	return payloads, snap.Close()
+	return payloads, snap.Fingerprint, snap.Close()
 }
 
 // Expected is an object as it should stand on a site.

@@ -138,6 +138,19 @@ func ImportHandAll(site string) string { return importHand + site + "." + all }
 // matches.
 func Of(many, token string) string { return strings.TrimSuffix(many, all) + token }
 
+// HandCall tells which call ImportHand made a subject for.
+func HandCall(subj string) (call int, ok bool) {
+	rest, found := strings.CutPrefix(subj, importHand)
+	if !found {
+		return 0, false
+	}
+	call, err := strconv.Atoi(rest[strings.LastIndexByte(rest, '.')+1:])
+	return call, err == nil
+}
+
+// IsLedger tells whether a message of a ledger is a line.
+func IsLedger(subj string) bool { return strings.HasPrefix(subj, importDone) }
+
 // IsAside tells whether a message of a log or ledger is a lease, or what is in hand, and no
 // line of it.
 func IsAside(subj string) bool {
@@ -257,6 +270,8 @@ const (
 	HeaderIdentity    = "Synchro-Identity"    // the driver's, quoted; export log only
 	HeaderBlobs       = "Synchro-Blobs"       // "1" when the body refers to blobs
 	HeaderOf          = "Synchro-Of"          // of what the relay made: the source's version in it, or 0
+	HeaderOrigin      = "Synchro-Origin"      // site where this version was made, when that is not the log's
+	HeaderWithdrawn   = "Synchro-Withdrawn"   // "1" on the removal of what has only left a channel
 	HeaderEntry       = "Synchro-Entry"       // an entry of ErrorStream: msgpack, in base64
 	HeaderStored      = "Synchro-Stored"      // version of the software that wrote it
 )

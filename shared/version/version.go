@@ -14,7 +14,8 @@ import (
 const counterBits = 16
 
 // Version is milliseconds since 1970 in the upper 48 bits and a counter in the
-// lower 16. Zero means "none"; larger is newer, within one source only.
+// lower 16. Zero means "none"; larger is newer, within one
+// source or circle of sites only.
 type Version uint64
 
 // Time is the wall time that the version was made near to, to the millisecond.
@@ -54,6 +55,8 @@ type Clock struct {
 	mu   sync.Mutex
 	last Version
 	now  func() time.Time
+	// slot and of: each version is slot more than a multiple of of.
+	slot, of Version
 }
 
 // NewClock makes a clock whose first version lies above last. now is the wall
@@ -65,12 +68,22 @@ func NewClock(last Version, now func() time.Time) *Clock {
 	return &Clock{last: last, now: now}
 }
 
+// Among makes the clock give only versions that are slot more than a multiple of of, so that
+// those of several clocks, each with a slot of its own, never are the same.
+func (c *Clock) Among(slot, of int) *Clock {
+	c.slot, c.of = Version(slot), Version(of)
+	return c
+}
+
 // Next gives a version above every earlier one of this clock.
 func (c *Clock) Next() Version {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall := Version(max(c.now().UnixMilli(), 0)) << counterBits
 	c.last = max(c.last+1, wall)
+	if c.of > 1 {
+		c.last += (c.slot + c.of - c.last%c.of) % c.of
+	}
 	return c.last
 }
 

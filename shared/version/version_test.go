@@ -81,3 +81,20 @@ func TestTextOrderIsVersionOrderAndComesBack(t *testing.T) {
 		}
 	}
 }
+
+func TestClocksOfOneCircleNeverGiveTheSameVersion(t *testing.T) {
+	still := func() time.Time { return time.UnixMilli(1_700_000_000_000) }
+	seen := map[Version]int{}
+	for slot := range 4 {
+		c := NewClock(0, still).Among(slot, 4)
+		last := Version(0)
+		for range 1000 {
+			v := c.Next()
+			if other, taken := seen[v]; taken || v <= last {
+				t.Fatalf("clock %d gives %v after %v, which clock %d has given", slot, v, last, other)
+			}
+			seen[v], last = slot, v
+			c.Observe(v + 1)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package contenttest
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"synchro.example/shared/content"
@@ -71,7 +72,28 @@ func (s *Site) carryOut(ctx context.Context, op content.Op) error {
 	if err := s.down(); err != nil {
 		return err
 	}
+	if err := s.ask(op, want.folder); err != nil {
+		return err
+	}
 	return s.place(op, want)
+}
+
+// ask tells whoever wants to know what stands where a file is about to be touched.
+func (s *Site) ask(op content.Op, folder bool) error {
+	for _, path := range slices.Compact([]string{op.From, op.To}) {
+		n := s.nodes[path]
+		if op.Found == nil || path == "" || folder && n != nil && n.folder {
+			continue
+		}
+		fingerprint := ""
+		if n != nil {
+			fingerprint = n.fingerprint()
+		}
+		if err := op.Found(path, fingerprint); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Site) down() error {
@@ -166,6 +188,9 @@ func (s *Site) applyRemoval(op content.Op) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.down(); err != nil {
+		return err
+	}
+	if err := s.ask(op, true); err != nil {
 		return err
 	}
 	switch len(s.below(op.From)) {

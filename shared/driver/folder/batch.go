@@ -109,13 +109,14 @@ func (b *batch) failGroup(i int) {
 	}
 }
 
-// tell looks at what stands now, so that a later change by somebody else shows.
+// tell looks at what stands now, so that a later change by somebody else shows. What somebody
+// has changed since it was placed is not told.
 func (b *batch) tell() {
 	for i, j := range b.jobs {
 		if b.errs[i] != nil || j.op.To == "" || j.op.Applied == nil {
 			continue
 		}
-		if s, err := b.spot(j.op.To); err == nil && !s.empty {
+		if s, err := b.spot(j.op.To); err == nil && !s.empty && j.want.matches(s.stat) && (j.bytes == nil || s.stat.size == j.bytes.Size) {
 			j.op.Applied(s.stat.fingerprint())
 		}
 	}

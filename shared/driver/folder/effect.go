@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +20,9 @@ func (b *batch) effect(ctx context.Context, j *job, i int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := b.ask(j); err != nil {
+		return err
+	}
 	switch j.kind {
 	case content.TypeFile:
 		return b.placeFile(j, i)
@@ -27,6 +31,35 @@ func (b *batch) effect(ctx context.Context, j *job, i int) error {
 	default:
 		return b.remove(j, i)
 	}
+}
+
+// ask tells whoever wants to know what stands where a file is about to be touched.
+func (b *batch) ask(j *job) error {
+	if j.op.Found == nil || j.done {
+		return nil
+	}
+	for _, path := range slices.Compact([]string{j.op.From, j.op.To}) {
+		if path == "" {
+			continue
+		}
+		if err := b.askAt(j, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) askAt(j *job, path string) error {
+	s, err := b.spot(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotFolder), err == nil && s.empty:
+		return j.op.Found(path, "")
+	case err != nil:
+		return targetFault(err, "look at %q", path)
+	case s.stat.isDir() && j.kind != content.TypeFile:
+		return nil
+	}
+	return j.op.Found(path, s.stat.fingerprint())
 }
 
 // did books an effect.

@@ -66,8 +66,8 @@ func (s *selection) known(c *config.Config) error {
 	return nil
 }
 
-// findClosed gives those that were settled lately: discarded within 30 days, others within
-// an hour.
+// findClosed gives those that were settled lately: discarded or overruled within 30 days,
+// others within an hour.
 func (s *selection) findClosed(ctx context.Context, conn *connection) ([]deadletter.Entry, error) {
 	if err := s.known(conn.Config); err != nil {
 		return nil, err
@@ -94,7 +94,8 @@ func (a *app) errorsCommand() *cobra.Command {
 		Short: "List what failed, and why",
 		Long: `Lists the objects that could not be applied or exported, one line each, and below
 them what to do about each cause. An entry goes away when its object succeeds;
-"synchro replay" tries again. docs/errors.md explains all codes.`,
+"synchro replay" tries again. docs/errors.md explains all codes. With --closed it lists
+what was settled lately, also edits that were overruled by a later one on another site.`,
 		Example: `  synchro errors
   synchro errors --site paris --path "news/**" --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -152,6 +153,8 @@ func reasonOf(e *deadletter.Entry) string {
 	c := e.Closed
 	switch {
 	case c == nil:
+		return e.Reason
+	case c.As == deadletter.Overruled:
 		return e.Reason
 	case c.As == deadletter.Discarded:
 		return fmt.Sprintf("discarded by %s: %s (%s)", c.By, c.Why, e.Reason)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -130,6 +131,10 @@ func trail(ctx context.Context, conn *connection, channel, path string, want *en
 			s.Kind, s.Version, s.At, s.Path = string(h.Kind), h.Version, m.Time, h.Name
 			s.State, s.bare = compared(h.Of, want.Version), h.Of == 0
 		}
+	}
+	if s.State != "newest" && slices.Equal(conn.Config.Channels[channel].To, []string{want.Origin}) {
+		s.State, s.Detail = "newest", "this state was made at "+want.Origin+" and is not sent back there"
+		return []station{s}, nil
 	}
 	due, err := s.choose(ctx, conn, path, want)
 	if err != nil {

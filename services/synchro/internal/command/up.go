@@ -86,7 +86,7 @@ func (a *app) up(ctx context.Context, cfg *config.Config, once bool, tell landed
 		return err
 	}
 	if once {
-		return a.settle(ctx, f)
+		return a.settleAll(ctx, f)
 	}
 	return f.run(ctx)
 }
@@ -159,8 +159,40 @@ func (f *fleet) run(ctx context.Context) error {
 	return service.Serve(ctx, f.env, parts)
 }
 
-// settle brings all sites to the state that the sources have now. Each stage goes on
-// until the one before it has ended and nothing is left of what it sent.
+// settleAll brings all sites to the state that the sources have now. What goes round a circle
+// of channels needs another round for each site on the way, and ends when none gets anything.
+func (a *app) settleAll(ctx context.Context, f *fleet) error {
+	most := 1
+	if f.env.Config.HasCircles() {
+		most = 2 * (len(f.env.Config.Sites) + 1)
+	}
+	var held error
+	for range most {
+		before := f.applied()
+		err := a.settle(ctx, f)
+		if err != nil && !isHeld(err) {
+			return err
+		}
+		if held = err; f.applied() == before {
+			break
+		}
+	}
+	if held != nil {
+		a.report(held)
+	}
+	return errors.Join(a.summary(ctx, f), leftOver(held))
+}
+
+// applied counts what has taken effect on all sites.
+func (f *fleet) applied() (n int64) {
+	for _, i := range f.importers {
+		n += i.Done()
+	}
+	return n
+}
+
+// settle works once through all stages. Each goes on until the one before it has ended and
+// nothing is left of what that sent.
 func (a *app) settle(ctx context.Context, f *fleet) error {
 	exported, exporting := stage(ctx, f.exporters, func(e *exporter.Exporter) error {
 		left, err := e.Settle(ctx)
@@ -179,13 +211,7 @@ func (a *app) settle(ctx context.Context, f *fleet) error {
 	<-imported
 	err := errors.Join(exporting(), sending(), relaying(), importing())
 	f.mirror(ctx)
-	if err != nil && !isHeld(err) {
-		return err
-	}
-	if isHeld(err) {
-		a.report(err)
-	}
-	return errors.Join(a.summary(ctx, f), leftOver(err))
+	return err
 }
 
 // mirror shows on disk what has become of the sites. That it cannot is no reason to fail.
