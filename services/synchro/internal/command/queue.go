@@ -107,7 +107,7 @@ func (a *app) locked(o *queueOptions, lock string, work func(log *slog.Logger) e
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
 	err = work(log)
-	if err != nil {
+	if err != nil && !a.quiet { // else it is printed to the same place anyway
 		log.Error("the run has failed", "error", err)
 	}
 	return errors.Join(err, release())
