@@ -178,6 +178,9 @@ func (e *Exporter) tenure(waiting, hard context.Context, work func(held context.
 	if err := e.ensure(hard); err != nil {
 		return err
 	}
+	if err := e.doctor.Check(hard, subject.ExportStream(e.Site)); err != nil { // a lease goes with its stream
+		return err
+	}
 	return e.lease.Hold(waiting, hard, e.standBy, func(held context.Context) error {
 		e.forget() // somebody else may have written since
 		if e.Preflight != nil {

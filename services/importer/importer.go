@@ -200,6 +200,9 @@ func (i *Importer) tenure(waiting, soft, hard context.Context, upstream <-chan s
 	if err := i.ensure(hard); err != nil {
 		return err
 	}
+	if err := i.doctor.Check(hard, subject.LedgerStream(i.Site)); err != nil { // a lease goes with its stream
+		return err
+	}
 	return i.lease.Hold(waiting, hard, i.standBy, func(held context.Context) error {
 		if i.Preflight != nil {
 			i.Preflight(held)

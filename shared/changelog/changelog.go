@@ -83,15 +83,16 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, o Options,
 	return err
 }
 
-// isWhole tells by the number of messages that were read whether a stream is whole. While
-// somebody writes to it nobody can tell.
+// isWhole tells by the number of messages that were read whether a stream is whole. A message
+// that was written meanwhile may have taken the place of one that was not read yet.
 func isWhole(ctx context.Context, s jetstream.Stream, count uint64) error {
 	before := s.CachedInfo().State
 	info, err := s.Info(ctx)
 	if err != nil {
 		return err
 	}
-	if now := info.State; count < before.Msgs && now.LastSeq == before.LastSeq && now.Msgs == before.Msgs {
+	now := info.State
+	if now.Msgs >= before.Msgs && now.LastSeq >= before.LastSeq && count+now.LastSeq-before.LastSeq < before.Msgs {
 		return fmt.Errorf("%w: %d of %d", ErrDamaged, count, before.Msgs)
 	}
 	return nil

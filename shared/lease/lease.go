@@ -67,10 +67,15 @@ func New(js jetstream.JetStream, stream, subject string, log *slog.Logger) *Leas
 // one of the broker.
 func (l *Lease) Acquire(ctx context.Context, waiting func(Holder)) error {
 	var before Holder
-	for {
+	for unknown := 0; ; {
 		holder, err := l.try(ctx)
 		if err != nil || holder == nil {
 			return err
+		}
+		if unknown++; holder.ID != unknownID {
+			unknown = 0
+		} else if unknown == maxUnknown {
+			return fault.OfSite(fault.Retry, fault.BrokerDown, fmt.Errorf("the lease %s can neither be read nor be taken", l.subject))
 		}
 		if waiting != nil && holder.ID != before.ID {
 			waiting(*holder)
@@ -83,6 +88,13 @@ func (l *Lease) Acquire(ctx context.Context, waiting func(Holder)) error {
 		}
 	}
 }
+
+// unknownID stands for a holder whose lease cannot be read: it was just taken, or it is
+// damaged when that is so for maxUnknown looks.
+const (
+	unknownID  = "unknown"
+	maxUnknown = 10
+)
 
 // try takes the lease if it is free, or its holder is known to be dead. Otherwise it
 // gives the holder.
@@ -101,7 +113,7 @@ func (l *Lease) try(ctx context.Context) (*Holder, error) {
 	}
 	err = l.put(ctx, seq)
 	if isRefused(err) {
-		return &Holder{ID: "unknown", Host: "another"}, nil // it was faster; look again
+		return &Holder{ID: unknownID, Host: "another"}, nil // it was faster; look again
 	}
 	return nil, err
 }

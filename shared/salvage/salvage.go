@@ -73,8 +73,7 @@ func (d *Doctor) Reading(ctx context.Context, stream string, read func() error) 
 	return read()
 }
 
-// Check reads small streams that nobody reads whole otherwise, and makes those anew that are
-// damaged.
+// Check reads streams whole, and makes those anew that are damaged.
 func (d *Doctor) Check(ctx context.Context, streams ...string) error {
 	for _, name := range streams {
 		err := d.Reading(ctx, name, func() error {
@@ -149,8 +148,16 @@ type saved struct {
 }
 
 // save copies what can be read into a file. What is in hand or held by a lease is left: it
-// belongs to processes that begin anew.
+// belongs to processes that begin anew. So are requests, which nobody can read without taking
+// them: whoever asked asks again.
 func (d *Doctor) save(ctx context.Context, name string, to io.Writer) (count int, err error) {
+	s, err := d.JS.Stream(ctx, name)
+	if err != nil {
+		return 0, changelog.Classify(fmt.Errorf("look at stream %s: %w", name, err))
+	}
+	if s.CachedInfo().Config.Retention == jetstream.WorkQueuePolicy {
+		return 0, nil
+	}
 	out := gob.NewEncoder(to)
 	err = changelog.Scan(ctx, d.JS, name, changelog.Options{Whole: true}, func(m jetstream.Msg) error {
 		count++

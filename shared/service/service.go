@@ -72,7 +72,7 @@ type Env struct {
 // Follow keeps Control up to date until ctx ends.
 func (e *Env) Follow(ctx context.Context) (err error) {
 	doctor := salvage.Doctor{JS: e.JS, Log: e.Log}
-	if err := doctor.Check(ctx, subject.ControlStream); err != nil {
+	if err := doctor.Check(ctx, subject.ControlStream, subject.ErrorStream); err != nil {
 		return err
 	}
 	e.Control, err = control.Follow(ctx, e.JS)
