@@ -42,7 +42,7 @@ func (s *session) expected(ctx context.Context) (expected []reconcile.Expected, 
 			}
 			versions[uid] = e.Version
 			expected = append(expected, reconcile.Expected{
-				UID: uid, Path: path, Type: e.Type, Digest: e.Digest, Content: e.Content, Fingerprint: e.Fingerprint,
+				UID: uid, Path: path, Type: e.Type, Digest: e.Digest, Content: e.Content, Fingerprint: e.Fingerprint, Note: e.Note,
 			})
 		}
 		return nil

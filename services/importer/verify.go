@@ -105,7 +105,7 @@ func (s *session) verifySite(ctx context.Context) ([]reconcile.Difference, error
 	var expected []reconcile.Expected
 	for uid, e := range s.actual.All() {
 		if path, ok := s.actual.Path(uid); ok {
-			expected = append(expected, reconcile.Expected{UID: uid, Path: path, Type: e.Type, Digest: e.Digest, Content: e.Content})
+			expected = append(expected, reconcile.Expected{UID: uid, Path: path, Type: e.Type, Digest: e.Digest, Content: e.Content, Note: e.Note})
 		}
 	}
 	list, extra, err := reconcile.Compare(ctx, site, expected)

@@ -95,6 +95,14 @@ type Identified interface {
 	Identify(known func(ctx context.Context, id string) error)
 }
 
+// Rememberer is a site that can have more than a change says of an object: then the state
+// that stands there is not that of the change, and still right.
+type Rememberer interface {
+	// AsLeft tells whether a listed object is as the target left it that noted this. False
+	// also means that the note does not tell.
+	AsLeft(ctx context.Context, item Item, note string) (bool, error)
+}
+
 // Note is what a target wants to know again of an object the next time. The importer
 // keeps it in the site's ledger.
 type Note struct {

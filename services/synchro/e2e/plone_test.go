@@ -403,4 +403,5 @@ func TestAPloneExportBecomesASiteWithItsDates(t *testing.T) {
 	if is := to.newest(); is != newest {
 		t.Errorf("a second run has changed the target: its newest date was %s and is %s", newest, is)
 	}
+	w.succeeds("verify")
 }

@@ -40,10 +40,14 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 	if err != nil {
 		return err
 	}
-	if err := w.compare(ctx, have); err != nil {
+	sc, err := w.types.of(ctx, w.want.Type)
+	if err != nil {
 		return err
 	}
-	w.leave(have)
+	if err := w.compare(sc, have); err != nil {
+		return err
+	}
+	w.leave(have, sc)
 	if w.op.Applied != nil && moved == 0 {
 		w.op.Applied((&row{UID: w.uid(), path: w.to, Modified: doc.modified(), State: have.ReviewState}).fingerprint())
 	}
@@ -56,11 +60,7 @@ func (w *work) wants(field string) bool {
 }
 
 // compare names what has not arrived.
-func (w *work) compare(ctx context.Context, have *state) error {
-	sc, err := w.types.of(ctx, w.want.Type)
-	if err != nil {
-		return err
-	}
+func (w *work) compare(sc *schema, have *state) error {
 	var lost []string
 	for _, field := range sortedFields(sc.fields) {
 		if w.wants(field) && !w.arrived(field, sc.fields[field], have) {

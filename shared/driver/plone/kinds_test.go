@@ -23,6 +23,7 @@ import (
 	"synchro.example/shared/driver/folder"
 	"synchro.example/shared/driver/seed"
 	"synchro.example/shared/driver/sidecar"
+	"synchro.example/shared/reconcile"
 )
 
 // shelf is a folder with objects as files.
@@ -394,4 +395,42 @@ func TestAFirstCopyOverwritesNothingAndGoesOnWithoutTheImport(t *testing.T) {
 	if types := must[map[string]string](t)(s.paths()); types["news/page"] != "Document" {
 		t.Errorf("it has %v", types)
 	}
+}
+
+func TestWhatComesFromAFolderIsProvenOnTheSite(t *testing.T) {
+	kinds(t, func(t *testing.T, fresh func(*testing.T) *site) {
+		one, to := newShelf(t), fresh(t)
+		one.write("docs/page.html", []byte("<h1>A &amp; B</h1>"))
+		one.write("docs/data.bin", []byte("bytes"))
+		m := newMirror(t, must[content.Source](t)(folder.OpenSource(one.options())), to.target(t))
+		noErrors(t, m.sync())
+		differs := func() (paths []string) {
+			var expected []reconcile.Expected
+			for uid, c := range m.last {
+				expected = append(expected, reconcile.Expected{UID: uid, Path: c.Object.Path, Type: c.Object.Type, Digest: c.Digest, Note: m.notes[uid].State})
+			}
+			wrong, _, err := reconcile.Compare(t.Context(), to.source(t), expected)
+			check(t, err)
+			for _, d := range wrong {
+				paths = append(paths, d.Path)
+			}
+			slices.Sort(paths)
+			return paths
+		}
+		time.Sleep(2 * time.Second)
+		if got := differs(); len(got) > 0 {
+			t.Errorf("what has arrived is said to be another: %q", got)
+		}
+		check(t, to.edit("docs", jsonMap{"title": "another"}))
+		check(t, to.edit("docs/page.html", jsonMap{"text": markup("<h1>A &amp; C</h1>")}))
+		check(t, to.edit("docs/data.bin", jsonMap{"file": upload("data.bin", "application/octet-stream", []byte("BYTES"))}))
+		// What was changed within this second is not judged.
+		got := differs()
+		for end := time.Now().Add(10 * time.Second); len(got) < 3 && time.Now().Before(end); got = differs() {
+			time.Sleep(200 * time.Millisecond)
+		}
+		if !slices.Equal(got, []string{"docs", "docs/data.bin", "docs/page.html"}) {
+			t.Errorf("of three objects that somebody has changed these are seen: %q", got)
+		}
+	})
 }

@@ -1,14 +1,17 @@
 package plone
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
+	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
 )
 
@@ -36,6 +39,87 @@ const (
 	layoutField = "layout"
 	orderField  = "order"
 )
+
+// What else a note may have. A change that does not say what each field is to be leaves an
+// object with more than the change has: whether it is as it was left can be told from the
+// note alone, which then also has digests of the bytes.
+const (
+	remark     = "#"
+	ownState   = remark + "own state"
+	bytesState = remark + "bytes of "
+)
+
+// remember adds what is needed to tell whether the object is as it was left, where the
+// change alone does not tell.
+func (w *work) remember(n note, sc *schema) {
+	own := w.want.partial
+	for field, k := range sc.fields {
+		_, given := w.want.Fields[field]
+		own = own || !given && k != file && k != relation
+	}
+	if !own {
+		return
+	}
+	n[ownState] = "yes"
+	for field := range w.want.Files {
+		n[bytesState+field] = hex.EncodeToString(w.want.payloads[field].SHA256[:])
+	}
+}
+
+// AsLeft tells whether an object has all fields and bytes that a note has.
+func (s *source) AsLeft(ctx context.Context, item content.Item, noted string) (bool, error) {
+	r, ok := item.Handle.(row)
+	n := parseNote(noted)
+	if !ok || n[ownState] == "" {
+		return false, nil
+	}
+	doc, err := s.object(ctx, r.path)
+	if err != nil {
+		return false, err
+	}
+	st, err := reader{s.client, s.types}.state(ctx, r.path, doc, false)
+	if err != nil {
+		return false, err
+	}
+	if doc.uid() != r.UID || !n.tells(noteOf(st)) {
+		return false, nil
+	}
+	for field, digest := range n {
+		if name, ok := strings.CutPrefix(field, bytesState); ok {
+			if same, err := s.hasBytes(ctx, r.path, name, st.Files[name], digest); err != nil || !same {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// tells whether two notes have the same of all fields.
+func (n note) tells(now note) bool {
+	for field := range n {
+		if !strings.HasPrefix(field, remark) && now.of(field) != n.of(field) {
+			return false
+		}
+	}
+	for field := range now {
+		if now.of(field) != n.of(field) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasBytes tells whether a file has the bytes with a digest.
+func (c *client) hasBytes(ctx context.Context, path, field string, info fileInfo, digest string) (bool, error) {
+	r, err := c.download(ctx, path, field, info)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)) == digest, err
+}
 
 // noteOf digests a state, without the order of what it holds.
 func noteOf(st *state) note {
@@ -85,6 +169,9 @@ func (w *work) checkDrift(now *row, have *state) error {
 	var edited []string
 	current, want := noteOf(have), noteOf(&w.want.state)
 	for _, field := range slices.Sorted(maps.Keys(w.base)) {
+		if strings.HasPrefix(field, remark) {
+			continue
+		}
 		if c := current.of(field); c != w.base.of(field) && c != want.of(field) && !slices.Contains(w.opts.Omit, field) {
 			edited = append(edited, field)
 		}
@@ -117,11 +204,12 @@ func (o Options) driftAt(p string) Drift {
 }
 
 // leave puts down how the change left the object.
-func (w *work) leave(have *state) {
+func (w *work) leave(have *state, sc *schema) {
 	if w.op.Note == nil {
 		return
 	}
 	n := noteOf(have)
+	w.remember(n, sc)
 	for field := range w.kept {
 		n[field] = w.base.of(field)
 	}
