@@ -109,6 +109,7 @@ func (c *crossing) list(folder string) []string {
 // TestKilledTransferLosesAndDoublesNothing kills synchronize_queue as a power cut would, again
 // and again, while somebody imports on the other side.
 func TestKilledTransferLosesAndDoublesNothing(t *testing.T) {
+	long(t)
 	server := startSSHServer(t)
 	c := newCrossing(t, server, pick(1000, 5000))
 	kills := 0

@@ -28,3 +28,24 @@ func TestAContainerWithoutPayloadsHasItsNameAsTitleAndChangesNone(t *testing.T) 
 		t.Error("a file without its state is taken")
 	}
 }
+
+func TestAFileOfAClassicQueueIsAFileHere(t *testing.T) {
+	s, f := fakeSite(t)
+	target := s.target(t)
+	op := content.Op{
+		Change: contenttest.Change(uidOf("u"), "a.bin", content.TypeFile, []content.Payload{
+			contenttest.Payload(content.PluginFSS, "application/octet-stream", []string{"file", "a.bin"}, []byte("\x00value")),
+		}),
+		To: "a.bin", Open: contenttest.OpenInline,
+	}
+	check(t, target.Apply(t.Context(), []content.Op{op})[0])
+	doc := must[jsonMap](t)(s.get("a.bin"))
+	if file, _ := doc["file"].(map[string]any); doc["@type"] != "File" || file["size"] != 6.0 {
+		t.Errorf("it is %v", doc)
+	}
+	f.writes = 0
+	check(t, target.Apply(t.Context(), []content.Op{op})[0])
+	if f.writes != 0 {
+		t.Errorf("asked again, it was written %d times", f.writes)
+	}
+}
