@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"synchro.example/shared/fault"
+	"synchro.example/shared/preflight"
 	"synchro.example/shared/status"
 )
 
@@ -74,6 +75,22 @@ func (s *Set) Health(sides ...Side) (list []status.Plugin) {
 		}
 	}
 	return list
+}
+
+// Check tells which plugins are there.
+func (s *Set) Check(ctx context.Context) (r preflight.Report) {
+	for _, one := range s.steps {
+		asked, isOutside := one.caller.(*remote)
+		switch {
+		case !isOutside:
+			r.Good("plugin "+one.ID, "it is part of the program")
+		case asked.ping(ctx):
+			r.Good("plugin "+one.ID, "its program answers")
+		default:
+			r.Fail("plugin "+one.ID, fault.Advice(fault.PluginDown), "%s", one.read().Reason)
+		}
+	}
+	return r
 }
 
 // Watch asks the plugins outside whether they are there, until ctx ends: one that nobody

@@ -464,6 +464,16 @@ func TestHealthIsKnownWithoutCalls(t *testing.T) {
 	}
 }
 
+func TestACheckTellsWhichPluginsAreThere(t *testing.T) {
+	b := newBench(t)
+	b.serve("there", nil)
+	must(t, Register(Plugin{ID: "checked"}))
+	r := b.open(entry("there"), entry("absent"), entry("checked")).Check(t.Context())
+	if failed := r.Failed(); len(r) != 3 || len(failed) != 1 || failed[0].Check != "plugin absent" || !strings.Contains(failed[0].Found, "synchro-plugin-absent") {
+		t.Errorf("got %+v", r)
+	}
+}
+
 func TestNamesThatJSONCannotCarryAreRefusedWithAWayOut(t *testing.T) {
 	b := newBench(t)
 	c := change()

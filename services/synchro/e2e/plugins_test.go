@@ -207,6 +207,9 @@ func TestAPythonPluginThatIsKilledLosesNothing(t *testing.T) {
 	if out := w.succeeds("status").stdout; !strings.Contains(out, "plugin journal of paris: ") {
 		t.Errorf("status prints\n%s", out)
 	}
+	if r := w.synchro("check", "--site", "paris"); r.status != 1 || !strings.Contains(r.stdout, "synchro-plugin-journal") {
+		t.Errorf("check ends with %d and prints\n%s", r.status, r.stdout)
+	}
 	w.becomesEqual("lyon") // whom it does not concern
 	if e := w.succeeds("errors", "--json").stdout; strings.TrimSpace(e) != "[]" {
 		t.Errorf("a plugin that is down sets something aside: %s", e)

@@ -18,6 +18,7 @@ import (
 	"synchro.example/shared/control"
 	"synchro.example/shared/driver"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/plugin"
 	"synchro.example/shared/preflight"
 )
 
@@ -85,13 +86,14 @@ type inspection struct {
 	*config.Config
 	told    *control.State // nil when no broker could be asked
 	checked map[string]*driver.Checked
+	plugins map[string]preflight.Report // of each site, when a broker could be asked
 	lines   []checkLine
 }
 
 // check looks at the broker, and at the sites, sources first: what they have is what
 // receivers have to be fit for.
 func (a *app) check(ctx context.Context, cfg *config.Config, only string) []checkLine {
-	in := &inspection{Config: cfg, checked: map[string]*driver.Checked{}}
+	in := &inspection{Config: cfg, checked: map[string]*driver.Checked{}, plugins: map[string]preflight.Report{}}
 	in.broker(ctx, a.logger(slog.LevelError))
 	sources := cfg.Sources()
 	for _, name := range sources {
@@ -107,6 +109,7 @@ func (a *app) check(ctx context.Context, cfg *config.Config, only string) []chec
 	for _, name := range sortedKeys(in.checked) {
 		if only == "" || only == name {
 			in.add(name, in.checked[name].Report)
+			in.add(name, in.plugins[name])
 			in.identity(name)
 		}
 	}
@@ -135,6 +138,12 @@ func (in *inspection) broker(ctx context.Context, log *slog.Logger) {
 	r = broker.Check(ctx, conn.NC)
 	if in.told, err = toldOf(ctx, conn); err != nil {
 		r.Error("broker", err)
+	}
+	if conn.server != nil {
+		return // which was opened for this command: no plugin's program can have come to it
+	}
+	for name, s := range in.Sites {
+		in.plugins[name] = plugin.Open(name, s.Plugins, conn.NC, nil).Check(ctx)
 	}
 }
 
