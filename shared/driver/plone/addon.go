@@ -90,6 +90,8 @@ func (a *addon) ask(ctx context.Context) (*addonInfo, string, error) {
 		return nil, "the add-on is not installed", nil
 	case isStatus(err, http.StatusUnauthorized, http.StatusForbidden):
 		return nil, "the account has none of the add-on's roles", nil
+	case err != nil && a.info == nil && isAPIError(err):
+		return nil, "the add-on does not work: " + err.Error(), nil
 	case err != nil:
 		return nil, "", err
 	case info.Protocol != addonProtocol:

@@ -79,6 +79,12 @@ func isStatus(err error, statuses ...int) bool {
 	return ok && slices.Contains(statuses, e.status)
 }
 
+// isAPIError tells whether it was Plone itself that answered with an error.
+func isAPIError(err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.kind != ""
+}
+
 // isAbsent tells whether nothing is at an address: not there, or moved away.
 func isAbsent(err error) bool {
 	return isStatus(err, http.StatusNotFound, http.StatusGone, http.StatusMovedPermanently, http.StatusFound,

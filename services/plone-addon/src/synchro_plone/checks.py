@@ -59,8 +59,6 @@ class Item:
     constrain: dict = field(default_factory=dict)
     tg: str | None = None
     markers: list | None = None
-    portlets: dict | None = None
-    comments: dict | None = None
 
 
 def envelope(body):
@@ -152,7 +150,6 @@ def _rest(item, raw):
     _want(all(_is_texts(item.constrain.get(name) or []) for name in CONSTRAIN[1:]), "constrain")
     item.tg = _text(raw, "tg", 64)
     item.markers = _names(raw, "markers")
-    item.portlets, item.comments = (_dict(raw, k) if raw.get(k) is not None else None for k in ("portlets", "comments"))
 
 
 def _text(raw, name, longest=200):

@@ -53,7 +53,7 @@ class Info(Service):
                 "read": MAX_READ,
                 "items": MAX_ITEMS,
             },
-            "options": {k: list(getattr(wishes, k) or []) for k in ("paths", "types", "roles", "states", "markers", "parts")},
+            "options": {k: list(getattr(wishes, k) or []) for k in ("paths", "types", "roles", "states", "markers")},
             "types": dict(sorted((name, _schema_digest(fti)) for name, fti in getUtilitiesFor(IDexterityFTI))),
         }
 

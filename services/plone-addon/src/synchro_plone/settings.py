@@ -49,13 +49,6 @@ class ISettings(Interface):
         required=False,
         default=[],
     )
-    parts = schema.List(
-        title="Parts",
-        description="What may arrive beside the content itself.",
-        value_type=schema.Choice(values=["portlets", "comments"]),
-        required=False,
-        default=[],
-    )
     retention = schema.Int(
         title="Days that changes are kept for",
         description="A source that was not read for longer is compared as a whole.",
