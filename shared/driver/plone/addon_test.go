@@ -73,6 +73,77 @@ func TestARefusalHasItsClassAndCode(t *testing.T) {
 	}
 }
 
+// poisoned answers like a site that fails over every batch with one of its items in it.
+type poisoned struct {
+	uid   string
+	calls int
+}
+
+func (p *poisoned) RoundTrip(r *http.Request) (*http.Response, error) {
+	var batch struct {
+		Items []struct {
+			UID string `json:"uid"`
+		} `json:"items"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
+		return nil, err
+	}
+	p.calls++
+	status, body := http.StatusOK, `{"items": [`
+	for i, item := range batch.Items {
+		if item.UID == p.uid {
+			status = http.StatusInternalServerError
+		}
+		body += strings.Repeat(",", min(i, 1)) + `{"result": "applied"}`
+	}
+	if body += "]}"; status != http.StatusOK {
+		body = `{"type": "KeyError", "message": "x"}`
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+func TestAnItemThatTheSiteFailsOverDoesNotHoldBackItsBatch(t *testing.T) {
+	s := &site{world: world{"http://127.0.0.1:1/site"}}
+	o := s.options(t)
+	fails := &poisoned{uid: strings.Repeat("b", 32)}
+	o.transport = fails
+	target := must[content.Target](t)(OpenTarget(o)).(*target)
+	var items []*exactItem
+	for _, c := range "abc" {
+		op := &content.Op{Change: &content.Change{Object: content.Object{UID: strings.Repeat(string(c), 32)}}, From: "x"}
+		item := &exactItem{op: op, body: exact{}}
+		check(t, item.head(op.Change.Object.UID, true))
+		items = append(items, item)
+	}
+	errs := target.send(t.Context(), items)
+	if errs[0] != nil || errs[1] == nil || errs[2] != nil || fails.calls != 4 {
+		t.Errorf("after %d calls: %v", fails.calls, errs)
+	}
+}
+
+func TestRequestsAreBoundedInNumberAndLength(t *testing.T) {
+	sized := func(sizes ...int) (items []*exactItem) {
+		for _, n := range sizes {
+			items = append(items, &exactItem{body: exact{"": make([]byte, n)}})
+		}
+		return items
+	}
+	for _, test := range []struct {
+		items []*exactItem
+		want  int
+	}{
+		{sized(1, 1), 2},
+		{sized(make([]int, 120)...), exactBatch},
+		{sized(exactBytes, 1), 1},
+		{sized(1, exactBytes/2, exactBytes/2), 2},
+		{sized(2 * exactBytes), 1},
+	} {
+		if got := fitting(test.items); got != test.want {
+			t.Errorf("%d of %d items fit, want %d", got, len(test.items), test.want)
+		}
+	}
+}
+
 // withAddon gives a fresh real site that has the add-on.
 func withAddon(t *testing.T) (*site, *addon) {
 	t.Helper()

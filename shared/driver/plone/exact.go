@@ -5,20 +5,26 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
 )
 
-// exactBatch is how many ops go into one transaction of a site with the add-on: more make
-// it no faster by much, and hold editors up for longer.
-const exactBatch = 50
+const (
+	// exactBatch is how many ops go into one transaction of a site with the add-on: more
+	// make it no faster by much, and hold editors up for longer.
+	exactBatch = 50
+	// exactBytes is how long the states in one request are. The site takes twice that.
+	exactBytes = 8 << 20
+)
 
 // exactItem is one op as the add-on takes it.
 type exactItem struct {
@@ -63,16 +69,39 @@ func (t *target) applyExact(ctx context.Context, info *addonInfo, ops []content.
 		switch {
 		case err != nil:
 			errs[i] = t.classify(ctx, err)
-		case item == nil:
+		case item == nil, item.size() > exactBytes:
 			left = append(left, i)
 		default:
 			items, places = append(items, item), append(places, i)
 		}
 	}
-	for i, err := range t.send(ctx, items) {
-		errs[places[i]] = err
+	for first := 0; first < len(items); {
+		last := first + fitting(items[first:])
+		for i, err := range t.send(ctx, items[first:last]) {
+			errs[places[first+i]] = err
+		}
+		first = last
 	}
 	return left
+}
+
+// fitting is how many of the items fit into one request, at least one.
+func fitting(items []*exactItem) int {
+	bytes := 0
+	for n, item := range items {
+		if bytes += item.size(); n > 0 && (n == exactBatch || bytes > exactBytes) {
+			return n
+		}
+	}
+	return len(items)
+}
+
+func (i *exactItem) size() int {
+	n := 0
+	for name, raw := range i.body {
+		n += len(name) + len(raw)
+	}
+	return n
 }
 
 // exactItem makes an item of an op. It is nil for an op whose change came without an exact
@@ -211,11 +240,31 @@ func (t *target) post(ctx context.Context, items []*exactItem, errs []error, pre
 		return nil
 	}
 	answers, err := t.exchange(ctx, bodies)
+	if len(ready) > 1 && isBroken(err) {
+		return t.oneByOne(ctx, items, ready, errs)
+	}
 	for n, i := range ready {
 		if errs[i] = err; err == nil {
 			errs[i] = t.outcome(items[i], &answers[n])
 		}
 		if err == nil && answers[n].Kind == "blob-missing" {
+			again = append(again, i)
+		}
+	}
+	return again
+}
+
+// isBroken tells whether the site failed over a batch, for the sake of one item perhaps.
+func isBroken(err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.status == http.StatusInternalServerError && e.kind != "" && !strings.Contains(e.kind, "Conflict")
+}
+
+// oneByOne finds the items that a site fails over, so that the others get through.
+func (t *target) oneByOne(ctx context.Context, items []*exactItem, which []int, errs []error) (again []int) {
+	for _, i := range which {
+		one := errs[i : i+1]
+		if late := t.post(ctx, items[i:i+1], one, func(int) error { return nil }); len(late) > 0 {
 			again = append(again, i)
 		}
 	}

@@ -4,11 +4,13 @@ relations, redirects and caches right, and without those that act for an editor.
 from Acquisition import aq_base
 from Acquisition import aq_inner
 from Acquisition import aq_parent
+from OFS.event import ObjectWillBeMovedEvent
+from OFS.event import ObjectWillBeRemovedEvent
 from persistent.mapping import PersistentMapping
 from plone.app.linkintegrity.handlers import modifiedContent
+from plone.app.multilingual.interfaces import ATTRIBUTE_NAME as GROUP
 from plone.app.textfield import RichText
 from plone.app.textfield.value import RichTextValue
-from plone.app.multilingual.interfaces import ATTRIBUTE_NAME as GROUP
 from plone.dexterity.interfaces import IDexterityFTI
 from plone.locking.interfaces import ILockable
 from Products.CMFCore.indexing import getQueue
@@ -26,8 +28,6 @@ from zope.lifecycleevent import ObjectCreatedEvent
 from zope.lifecycleevent import ObjectModifiedEvent
 from zope.lifecycleevent import ObjectMovedEvent
 from zope.lifecycleevent import ObjectRemovedEvent
-from OFS.event import ObjectWillBeMovedEvent
-from OFS.event import ObjectWillBeRemovedEvent
 
 from synchro_plone import codec
 from synchro_plone.announce import announce
