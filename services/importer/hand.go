@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/fault"
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/tree"
@@ -165,11 +166,37 @@ func (s *session) takeUpOne(ctx context.Context, site content.Source, h *ledger.
 	if !whole || s.Plugins.Hear(e.Type) {
 		e.Version-- // so that its change, which comes again, finishes it
 	}
+	s.log.Info("a change took effect before a crash, the ledger is told", "path", h.Path)
+	return s.takeOver(ctx, e)
+}
+
+// strayed looks whether an object that is given up stands where it was to go all the same: a
+// disk may refuse only when it is to keep what was done. The next change of it must find it.
+func (s *session) strayed(ctx context.Context, r result, f *fault.Error) error {
+	if f.Class != fault.Retry || s.Inspect == nil || r.op.To == "" || r.op.To == r.op.From {
+		return nil
+	}
+	site, err := s.Inspect()
+	if err != nil {
+		s.log.Debug("nobody can look where an object stands that is given up", "path", r.op.To, "error", err)
+		return nil
+	}
+	defer func() { _ = site.Close() }()
+	h := s.inHand(&r)
+	if there, _, err := stands(ctx, site, h); err != nil || !there || !s.isNews(h) {
+		return err
+	}
+	h.Entry.Version-- // its change is not in effect
+	s.log.Warn("an object is given up that stands where it was to go", "path", h.Path)
+	return s.takeOver(ctx, &h.Entry)
+}
+
+// takeOver writes a line about something that nobody had written down.
+func (s *session) takeOver(ctx context.Context, e *ledger.Entry) error {
 	m, err := ledger.Message(s.Site, e, s.Tombstones)
 	if err != nil {
 		return err
 	}
-	s.log.Info("a change took effect before a crash, the ledger is told", "path", h.Path)
 	s.recall(e)
 	if s.locates {
 		s.recallOrigin(e)

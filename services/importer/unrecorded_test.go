@@ -2,11 +2,13 @@ package importer
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/content/contenttest"
+	"synchro.example/shared/fault"
 )
 
 // dies applies what the log has and is killed between the effect and the ledger.
@@ -73,4 +75,24 @@ func TestWhatHadSteppedAsideBeforeACrashGoesToWhereItBelongs(t *testing.T) {
 	w.settle(w.inspected)
 	w.want("moved")
 	w.wantFailures()
+}
+
+func TestWhatWasDoneAndGivenUpAllTheSameMoves(t *testing.T) {
+	w := newWorld(t)
+	var broken atomic.Bool
+	broken.Store(true)
+	w.site.OnApplied = func(context.Context, content.Op) error {
+		if broken.Load() {
+			return fault.Errorf(fault.Retry, fault.Unknown, "it was done, and nobody can say so")
+		}
+		return nil
+	}
+	w.publish(w.put("page", contenttest.Leaf("text", 1)))
+	w.start(w.importer(w.inspected))
+	w.eventually("it is given up", func() bool { return len(w.failures()) == 1 })
+	w.want("page")
+	broken.Store(false)
+	w.uids["moved"] = w.uids["page"]
+	w.publish(w.put("moved", contenttest.Leaf("text", 1)))
+	w.eventually("it has moved and not stayed", func() bool { return w.has("moved") && len(w.failures()) == 0 })
 }

@@ -282,7 +282,7 @@ func (s *session) conclude(ctx context.Context, batch []result) error {
 		if r.err == nil {
 			err = s.succeed(ctx, r)
 		} else {
-			err = s.fail(ctx, r.task, fault.Of(r.err))
+			err = s.fail(ctx, r, fault.Of(r.err))
 		}
 		if err != nil {
 			return err
@@ -291,7 +291,8 @@ func (s *session) conclude(ctx context.Context, batch []result) error {
 	return nil
 }
 
-func (s *session) fail(ctx context.Context, t *task, f *fault.Error) error {
+func (s *session) fail(ctx context.Context, r result, f *fault.Error) error {
+	t := r.task
 	switch {
 	case ctx.Err() != nil:
 		s.due = append(s.due, t)
@@ -308,6 +309,9 @@ func (s *session) fail(ctx context.Context, t *task, f *fault.Error) error {
 	if f.Class == fault.Retry && t.attempts < s.Attempts {
 		s.later(ctx, t)
 		return nil
+	}
+	if err := s.strayed(ctx, r, f); err != nil {
+		return err
 	}
 	s.finish(t)
 	return s.giveUp(ctx, t, f, "")
