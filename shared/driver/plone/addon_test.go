@@ -157,13 +157,16 @@ func withAddon(t *testing.T) (*site, *addon) {
 		_, err := c.do(t.Context(), request{method: http.MethodPost, service: "@addons/synchro_plone/" + step, body: jsonMap{}})
 		return err
 	}
-	if err := profile("install"); err != nil {
-		t.Skipf("the site has no add-on to install: scripts/plone --addon with 2 …: %v", err)
+	err := profile("install")
+	a := &addon{client: c}
+	// Plone says that all went well, too, when there is nothing to install.
+	if info := must[*addonInfo](t)(a.of(t.Context())); info == nil || err != nil {
+		t.Skipf("the site has no add-on to install: scripts/plone --addon with 2 go test ./shared/driver/plone (%v)", err)
 	}
 	t.Cleanup(func() {
 		_, _ = c.do(context.Background(), request{method: http.MethodPost, service: "@addons/synchro_plone/uninstall", body: jsonMap{}})
 	})
-	return s, &addon{client: c}
+	return s, a
 }
 
 // seeded puts objects on a site with what stock REST cannot write.
