@@ -2,6 +2,7 @@ package seed
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -128,6 +129,20 @@ func (s *scanner) object() (found, error) {
 	return o, nil
 }
 
+// skip passes over what is buffered of a string up to something that has to be looked at,
+// and counts its characters of base64.
+func (s *scanner) skip() int64 {
+	b, _ := s.r.Peek(s.r.Buffered())
+	if i := bytes.IndexAny(b, `"\`); i >= 0 {
+		b = b[:i]
+	}
+	n := len(b)
+	chars := n - bytes.Count(b, []byte("="))
+	_, _ = s.r.Discard(n) // it is buffered
+	s.at += int64(n)
+	return int64(chars)
+}
+
 // text reads a string whose first quote has been read, and lifts it if it is long.
 func (s *scanner) text() error {
 	begin, start := len(s.buf), s.at-1
@@ -135,6 +150,9 @@ func (s *scanner) text() error {
 	lifted, escaped, chars := false, false, int64(0)
 	s.keep('"')
 	for {
+		if lifted && !escaped {
+			chars += s.skip()
+		}
 		c, err := s.next()
 		if err != nil {
 			return err

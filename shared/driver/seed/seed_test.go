@@ -332,7 +332,7 @@ func TestWhatIsNoExportIsSaid(t *testing.T) {
 
 func TestALargeFileTakesNoMemory(t *testing.T) {
 	dir := t.TempDir()
-	data := junk(48 << 20)
+	data := junk(16 << 20)
 	write(t, dir, "File.json", []any{old("File", "big", 1, object{"file": object{
 		"filename": "big", "content-type": "x/y", "encoding": "base64", "data": base64.StdEncoding.EncodeToString(data),
 	}})})
