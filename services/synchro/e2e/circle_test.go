@@ -309,3 +309,108 @@ func TestSitesThatAreEditedAtRandomAgreeInTheEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatLeavesAChannelOfACircleStaysWhereItWasMade(t *testing.T) {
+	w := newCircle(t, "a", "b", "c")
+	shared := `, expression: "python: object.getPhysicalPath()[1] == 'shared'"}`
+	for _, channel := range []string{"a-b: {from: a, to: [b]", "b-c: {from: b, to: [c]", "c-a: {from: c, to: [a]"} {
+		w.configure(channel+"}", channel+shared)
+	}
+	w.pages("a", "shared", 30)
+	w.write("a/own.html", "only at a\n")
+	w.write("b/own.html", "only at b\n")
+	w.start(synchro, "up")
+	w.has("c", slices.DeleteFunc(sortedKeys(w.look("a", false)), func(p string) bool { return p == "own.html" })...)
+	w.appendTo("c/shared/0/p0.html", "edited at c\n")
+	w.eventually("a has the edit", func() string {
+		if text := w.read("a/shared/0/p0.html"); !strings.HasSuffix(text, "edited at c\n") {
+			return text
+		}
+		return ""
+	})
+	w.rename("a/shared/0", "a/private") // made at a, edited at c
+	w.eventually("it is gone from where the channel leads", func() string {
+		if _, there := w.look("b", false)["shared/0/p0.html"]; there {
+			return "b has it"
+		}
+		return ""
+	})
+	time.Sleep(4 * time.Second) // longer than it takes to go round
+	if _, there := w.look("c", false)["shared/0/p0.html"]; !there {
+		t.Error("it is gone from a site behind")
+	}
+	if got := w.read("a/private/p0.html"); !strings.HasSuffix(got, "edited at c\n") {
+		t.Errorf("a has %q", got)
+	}
+	for site, want := range map[string]string{"a": "only at a\n", "b": "only at b\n"} {
+		if got := w.read(site + "/own.html"); got != want {
+			t.Errorf("%s has %q", site, got)
+		}
+	}
+	w.rename("a/private", "a/shared/back")
+	for _, site := range []string{"b", "c"} {
+		w.eventually(site+" has it again", func() string {
+			if _, there := w.look(site, false)["shared/back/p0.html"]; !there {
+				return "it has not"
+			}
+			return ""
+		})
+	}
+	if r := w.synchro("errors"); r.status != 0 || !strings.Contains(r.stdout, "Nothing has failed.") {
+		t.Errorf("something has failed: %s", r.stdout)
+	}
+}
+
+func TestKillingAnyProcessOfACircleLosesNothing(t *testing.T) {
+	long(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("the seed is %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	w := newCircle(t, "a", "b")
+	w.pages("a", "from-a", 300)
+	w.pages("b", "from-b", 300)
+	commands := map[string][]string{"broker": {synchro, "broker"}, "relay": {synchro, "relay"}}
+	for _, site := range w.receivers {
+		commands["exporter "+site] = []string{synchro, "exporter", "--site", site}
+		commands["importer "+site] = []string{synchro, "importer", "--site", site}
+	}
+	alive := map[string]*process{"broker": w.start(commands["broker"]...)}
+	w.listens()
+	names := sortedKeys(commands)
+	for _, name := range names {
+		if name != "broker" {
+			alive[name] = w.start(commands[name]...)
+		}
+	}
+	for round := range pick(12, 100) {
+		for i := range 60 {
+			n := rnd.IntN(300)
+			w.write(fmt.Sprintf("a/from-a/%d/p%d.html", n/10, n), fmt.Sprintf("round %d edit %d\n", round, i))
+			w.write(fmt.Sprintf("b/from-b/%d/new-%d-%d.html", n/10, round, i), "new\n")
+		}
+		time.Sleep(time.Duration(rnd.Int64N(int64(700 * time.Millisecond))))
+		name := names[rnd.IntN(len(names))]
+		alive[name].kill()
+		time.Sleep(time.Duration(rnd.Int64N(int64(300 * time.Millisecond))))
+		if alive[name] = w.start(commands[name]...); name == "broker" {
+			w.listens()
+		}
+	}
+	want := w.look("b/from-b", true)
+	mine := w.look("a/from-a", true)
+	final := w.agrees()
+	for name, e := range mine {
+		if e.mode.IsRegular() && final["from-a/"+name].digest != e.digest {
+			t.Errorf("%s is not as its editor left it", name)
+		}
+	}
+	for name := range want {
+		if _, there := final["from-b/"+name]; !there {
+			t.Errorf("%s is lost", name)
+		}
+	}
+	if lost := w.overruled(); len(lost) > 0 {
+		t.Errorf("edits are told to have lost, although nobody edited beside another: %v", lost)
+	}
+	figure(t, "kill -9 of each process of two sites that send to each other", "equal; %v changes passed, %d objects", w.passed(), len(final))
+}
