@@ -60,7 +60,7 @@ func newHurt(t *testing.T) *hurt {
 	to := strings.NewReplacer("user: admin", "user: synchro", "./password", "./theirs").Replace(h.to.yaml())
 	h.configure("folder: {path: ./hq}", h.from.yaml(), "folder: {path: ./paris, writes: ./paris.writes}", to)
 	h.from.mix(18, 1<<20)
-	h.world.start(synchro, "up")
+	h.start(synchro, "up")
 	h.heals("the content comes")
 	return h
 }

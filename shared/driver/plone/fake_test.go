@@ -66,6 +66,7 @@ type fakeNode struct {
 	state, layout     string
 	created, modified time.Time
 	locked            bool
+	group             string // of translations; empty on a site with one language
 }
 
 type fakeFile struct {
@@ -311,6 +312,8 @@ func (f *fakePlone) serve(w http.ResponseWriter, r *http.Request, n *fakeNode, s
 		return 200, map[string]any{"transitions": f.transitions(n)}, nil
 	case "POST @workflow":
 		return f.fire(n, service[1])
+	case "POST @translations", "DELETE @translations":
+		return f.translate(r, n)
 	case "POST @move":
 		return f.move(r, n)
 	case "POST @import":
@@ -428,7 +431,7 @@ func (f *fakePlone) schema(typ string) (int, any, error) {
 
 func (f *fakePlone) row(n *fakeNode) map[string]any {
 	return map[string]any{
-		"@id": f.url(n), "@type": n.typ, "UID": n.uid, "created": n.created.Format(fakeTime), "modified": n.modified.Format(fakeTime), "review_state": orNil(n.state), "title": n.fields["title"],
+		"@id": f.url(n), "@type": n.typ, "UID": n.uid, "TranslationGroup": n.group, "Language": orNil(n.language()), "created": n.created.Format(fakeTime), "modified": n.modified.Format(fakeTime), "review_state": orNil(n.state), "title": n.fields["title"],
 	}
 }
 
@@ -444,6 +447,7 @@ func (f *fakePlone) search(r *http.Request, top *fakeNode, known bool) (int, any
 		switch {
 		case !known && n.state != "published" && n.parent != nil,
 			q.Get("path.depth") == "1" && n.parent != top,
+			q.Get("TranslationGroup") != "" && n.group != q.Get("TranslationGroup"),
 			len(q["UID"]) > 0 && !slices.Contains(q["UID"], n.uid),
 			q.Get("modified.query") != "" && n.modified.Truncate(time.Minute).Before(since(q)):
 			continue
@@ -555,6 +559,9 @@ func (f *fakePlone) create(r *http.Request, parent *fakeNode) (int, any, error) 
 		return 0, nil, fail(400, "BadRequest", "Required input is missing.")
 	}
 	n := f.node(nil, id, typ)
+	if len(f.languages) > 1 {
+		n.group = newUID()
+	}
 	if uid, _ := body["UID"].(string); uid != "" {
 		n.uid = uid
 	}
@@ -854,4 +861,31 @@ func (f *fakePlone) appendUpload(w http.ResponseWriter, r *http.Request, id stri
 		w.Header().Set("Location", f.url(u.node))
 	}
 	return 204, nil, nil
+}
+
+func (n *fakeNode) language() string {
+	l, _ := n.fields["language"].(string)
+	return l
+}
+
+// translate links an object with one in another language, or takes that out of its group.
+func (f *fakePlone) translate(r *http.Request, n *fakeNode) (int, any, error) {
+	body, err := decodeBody(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, other := range f.root.all() {
+		switch {
+		case r.Method == http.MethodPost && other.uid == body["id"]:
+			if n.group == "" || other.language() == n.language() {
+				return 0, nil, fail(400, "BadRequest", "already translated into this language")
+			}
+			other.group = n.group
+			return 201, nil, nil
+		case r.Method == http.MethodDelete && other != n && other.group == n.group && other.language() == body["language"]:
+			other.group = newUID()
+			return 204, nil, nil
+		}
+	}
+	return 0, nil, fail(400, "BadRequest", "no such translation")
 }

@@ -36,6 +36,9 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 			return err
 		}
 	}
+	if err := w.translate(ctx); err != nil {
+		return err
+	}
 	have, err := w.state(ctx, w.to, doc, false)
 	if err != nil {
 		return err

@@ -213,5 +213,8 @@ func (w *work) leave(have *state, sc *schema) {
 	for field := range w.kept {
 		n[field] = w.base.of(field)
 	}
+	if len(w.want.Translations) > 0 && w.wants(translationsField) {
+		n[translationsNote] = digest(w.want.Translations)
+	}
 	w.op.Note.State, w.op.Note.Missing = n.String(), w.missing
 }

@@ -233,6 +233,7 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
+	st.Translations = s.translations(&r)
 	if err := s.exactly(ctx, r.UID, st); err != nil {
 		return nil, s.classify(ctx, err)
 	}

@@ -31,7 +31,9 @@ type state struct {
 	Rendered []string `json:"rendered,omitempty"`
 	// ReviewState is the workflow's state, empty without a workflow.
 	ReviewState string `json:"review_state,omitempty"`
-	Type        string `json:"type"`
+	// Translations are the UIDs of the same in other languages.
+	Translations []string `json:"translations,omitempty"`
+	Type         string   `json:"type"`
 }
 
 // fileInfo is what is known of a file besides its bytes.
