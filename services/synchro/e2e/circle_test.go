@@ -414,3 +414,31 @@ func TestKillingAnyProcessOfACircleLosesNothing(t *testing.T) {
 	}
 	figure(t, "kill -9 of each process of two sites that send to each other", "equal; %v changes passed, %d objects", w.passed(), len(final))
 }
+
+func TestAnEditThatIsNotSentYetIsNotOverwritten(t *testing.T) {
+	w := newCircle(t, "a", "b")
+	w.write("a/page.html", "first\n")
+	w.start(synchro, "broker")
+	w.listens()
+	w.start(synchro, "relay")
+	var exporter *process
+	for _, site := range w.receivers {
+		w.start(synchro, "importer", "--site", site)
+		exporter = w.start(synchro, "exporter", "--site", site)
+	}
+	w.agrees()
+	exporter.stop() // that of b
+	w.write("b/page.html", "edited at b\n")
+	w.write("a/page.html", "edited at a\n")
+	w.eventually("the edit of a waits", func() string {
+		return map[bool]string{false: "it does not"}[strings.Contains(w.synchro("errors").stdout, "edited")]
+	})
+	if got := w.read("b/page.html"); got != "edited at b\n" {
+		t.Fatalf("b has %q", got)
+	}
+	w.start(synchro, "exporter", "--site", "b")
+	w.agrees()
+	if got := w.read("a/page.html"); got != "edited at b\n" || len(w.overruled()) != 1 {
+		t.Errorf("a has %q, lost: %v", got, w.overruled())
+	}
+}
