@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +32,7 @@ type state struct {
 	removed  bool
 	kind     string
 	siteUID  string
-	time     int64
+	stamp    stamp
 	payloads []content.Payload
 }
 
@@ -62,7 +61,7 @@ func (w *work) interpret(ctx context.Context, c *claimed, change *zs.Change) err
 
 // removal takes out of the log what stands at a path, with all below it.
 func (w *work) removal(c *claimed, change *zs.Change) error {
-	at := micros(c.name.Time)
+	at := stampOf(c.name)
 	place, known := w.placeOf(change.Path)
 	uid, ok := w.inv.tree.At(place)
 	if !known || !ok {
@@ -71,7 +70,7 @@ func (w *work) removal(c *claimed, change *zs.Change) error {
 		}
 		return fault.Errorf(fault.Park, fault.Unsupported, "%s is to be deleted, and never came through this bridge: no receiving site would learn of it", strings.Join(change.Path, "/"))
 	}
-	if k, _ := w.inv.tree.Get(uid); k.time > at {
+	if k, _ := w.inv.tree.Get(uid); k.stamp.after(at) {
 		w.older(c)
 		return nil
 	}
@@ -83,7 +82,7 @@ func (w *work) older(c *claimed) {
 }
 
 // removeAll removes what lies below an object first.
-func (w *work) removeAll(c *claimed, uid string, path []string, at int64) error {
+func (w *work) removeAll(c *claimed, uid string, path []string, at stamp) error {
 	for _, child := range slices.Sorted(w.inv.tree.Children(uid)) {
 		place, _ := w.inv.tree.Place(child)
 		if err := w.removeAll(c, child, append(slices.Clone(path), place.Name), at); err != nil {
@@ -95,7 +94,7 @@ func (w *work) removeAll(c *claimed, uid string, path []string, at int64) error 
 	id := []byte(place.Name)
 	payload := content.Payload{Plugin: content.PluginDelete, MediaType: "text/plain", Inline: id, SHA256: sha256.Sum256(id), Size: int64(len(id))}
 	return w.add(c, state{
-		uid: uid, place: place, path: path, removed: true, kind: k.kind, siteUID: k.uid, time: at, payloads: []content.Payload{payload},
+		uid: uid, place: place, path: path, removed: true, kind: k.kind, siteUID: k.uid, stamp: at, payloads: []content.Payload{payload},
 	})
 }
 
@@ -121,10 +120,10 @@ func (w *work) modification(ctx context.Context, c *claimed, change *zs.Change) 
 	if err != nil {
 		return err
 	}
-	at := micros(c.name.Time)
+	at := stampOf(c.name)
 	uid := w.inv.find(change, place)
 	old, live := w.inv.tree.Get(uid)
-	if old.time > at || w.inv.gone[place] > at {
+	if old.stamp.after(at) || w.inv.gone[place].after(at) {
 		w.older(c)
 		return nil
 	}
@@ -132,7 +131,7 @@ func (w *work) modification(ctx context.Context, c *claimed, change *zs.Change) 
 		kind = cmp.Or(old.kind, "object")
 	}
 	stands, _ := w.inv.tree.Place(uid)
-	if live && old.time == at && stands == place && old.digest == content.DigestOf(payloads) {
+	if live && old.stamp == at && stands == place && old.digest == content.DigestOf(payloads) {
 		return nil // it was sent before a crash
 	}
 	if other, taken := w.inv.tree.At(place); taken && other != uid {
@@ -140,7 +139,7 @@ func (w *work) modification(ctx context.Context, c *claimed, change *zs.Change) 
 			return err
 		}
 	}
-	return w.add(c, state{uid: uid, place: place, path: change.Path, kind: kind, siteUID: change.UID, time: at, payloads: payloads})
+	return w.add(c, state{uid: uid, place: place, path: change.Path, kind: kind, siteUID: change.UID, stamp: at, payloads: payloads})
 }
 
 // containers gives the place of a path. Containers that never came get into the log with
@@ -182,15 +181,11 @@ func (w *work) add(c *claimed, s state) error {
 	if s.removed {
 		change.Kind = content.Removed
 	}
-	fingerprint := ""
-	if s.time > 0 {
-		fingerprint = strconv.FormatInt(s.time, 10)
-	}
-	m, err := envelope.Message(subject.ExportToProcess(w.Site, s.uid), change, fingerprint, s.siteUID)
+	m, err := envelope.Message(subject.ExportToProcess(w.Site, s.uid), change, s.stamp.String(), s.siteUID)
 	if err != nil {
 		return err
 	}
-	k := known{version: change.Version, kind: s.kind, digest: change.Digest, time: s.time, uid: s.siteUID}
+	k := known{version: change.Version, kind: s.kind, digest: change.Digest, stamp: s.stamp, uid: s.siteUID}
 	if s.removed {
 		m.Header.Set(jetstream.MsgTTLHeader, w.Tombstones.Truncate(time.Second).String())
 		w.inv.remove(s.uid, s.place, k)

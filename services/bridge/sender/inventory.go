@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"synchro.example/services/bridge/zs"
 	"synchro.example/shared/changelog"
@@ -23,10 +21,9 @@ type known struct {
 	version version.Version
 	kind    string
 	digest  content.Digest
-	// time is that of the file that said so, in microseconds; 0 for a container of which
-	// no file has come.
-	time int64
-	uid  string // that its site gave it
+	// stamp is that of the file that said so, zero for a container of which no file has come.
+	stamp stamp
+	uid   string // that its site gave it
 }
 
 // inventory is the site as its log has it.
@@ -34,19 +31,18 @@ type inventory struct {
 	site  string
 	tree  *tree.Tree[known]
 	byUID map[string]string // uid of the site to that in the log
-	gone  map[tree.Place]int64
+	gone  map[tree.Place]stamp
 	dead  map[string]known
 }
 
 // load reads the log.
 func (s *Sender) load(ctx context.Context) (*inventory, error) {
-	inv := &inventory{site: s.Site, tree: tree.New[known](), byUID: map[string]string{}, gone: map[tree.Place]int64{}, dead: map[string]known{}}
+	inv := &inventory{site: s.Site, tree: tree.New[known](), byUID: map[string]string{}, gone: map[tree.Place]stamp{}, dead: map[string]known{}}
 	var newest version.Version
 	err := changelog.Heads(ctx, s.JS, subject.ExportStream(s.Site),
 		func(_ uint64, h envelope.Head) {
 			newest = max(newest, h.Version)
-			at, _ := strconv.ParseInt(h.Fingerprint, 10, 64)
-			k := known{version: h.Version, kind: h.Type, digest: h.Digest, time: at, uid: h.Identity}
+			k := known{version: h.Version, kind: h.Type, digest: h.Digest, stamp: parseStamp(h.Fingerprint), uid: h.Identity}
 			place := tree.Place{Parent: h.ParentUID, Name: h.Name}
 			if h.Kind == content.Removed {
 				inv.remove(h.UID, place, k)
@@ -80,7 +76,9 @@ func (inv *inventory) remove(uid string, p tree.Place, k known) {
 	inv.forget(uid)
 	inv.tree.Remove(uid)
 	inv.dead[uid] = k
-	inv.gone[p] = max(inv.gone[p], k.time)
+	if k.stamp.after(inv.gone[p]) {
+		inv.gone[p] = k.stamp
+	}
 }
 
 func (inv *inventory) forget(uid string) {
@@ -122,5 +120,3 @@ func (inv *inventory) previous(uid string) version.Version {
 	}
 	return inv.dead[uid].version
 }
-
-func micros(t time.Time) int64 { return t.UnixMicro() }

@@ -73,7 +73,7 @@ func (w *work) discardOnTheWay(ctx context.Context, r deadletter.Request) error 
 // DONE that had them. Where that is not there any more, it says so.
 func (w *work) upload(ctx context.Context, uid string) error {
 	k, live := w.inv.tree.Get(uid)
-	if !live || k.time == 0 {
+	if !live || k.stamp == (stamp{}) {
 		return nil // it is gone, or was never more than a name
 	}
 	done, err := w.queue.List(queue.Export, queue.Done)
@@ -81,7 +81,7 @@ func (w *work) upload(ctx context.Context, uid string) error {
 		return fault.OfSite(fault.Retry, fault.SourceMissing, err)
 	}
 	for _, name := range done.Names {
-		if micros(name.Time) != k.time {
+		if stampOf(name) != k.stamp {
 			continue
 		}
 		if sent, err := w.sendAgain(ctx, name, k.digest); err != nil {

@@ -170,6 +170,21 @@ func TestOlderFileChangesNothing(t *testing.T) {
 	w.want(queue.ToProcess)
 }
 
+func TestNumbersOrderFilesOfOneTime(t *testing.T) {
+	w := newWorld(t)
+	write := func(number int, text string) {
+		name, err := queue.NewName("u1", time.Unix(w.time, 0), number)
+		w.must(err)
+		w.write(queue.ToProcess, name, "u1", "a", file("a", text))
+		w.settle()
+	}
+	write(7, "new")
+	write(3, "old") // comes late: another sender had it in hand and put it back
+	w.wantLog("a=new")
+	write(8, "newest")
+	w.wantLog("a=newest")
+}
+
 func TestWhatAnEarlierRunLeftIsSentOnce(t *testing.T) {
 	w := newWorld(t)
 	sent := w.put(queue.ToProcess, "u1", "a", file("a", "one"))
