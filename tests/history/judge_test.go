@@ -11,7 +11,6 @@ func TestJudgeOfWritesFindsEachMistake(t *testing.T) {
 	good := []Write{
 		{Op: "mkdir", UID: "d", Version: "01", Path: "d"},
 		{Op: "create", UID: "a", Version: "02", Path: "d/a"},
-		{Op: "move", UID: "a", Version: "03", Path: "d/b"},
 		{Op: "move", UID: "a", Version: "03", Path: ".synchro-aside-a"},
 		{Op: "move", UID: "a", Version: "03", Path: "d/b"},
 		{Op: "rewrite", UID: "a", Version: "03", Path: "d/b"},
@@ -25,6 +24,11 @@ func TestJudgeOfWritesFindsEachMistake(t *testing.T) {
 		{"a clean log", nil, ""},
 		{"an older version later", []Write{{Op: "create", UID: "a", Version: "03", Path: "d/b"}}, Order},
 		{"a removal twice", []Write{{Op: "remove", UID: "a", Version: "04", Path: "d/b"}}, NoneTwice},
+		{"a ring gone round again", []Write{
+			{Op: "move", UID: "e", Version: "02", Path: "x"},
+			{Op: "move", UID: "e", Version: "02", Path: ".synchro-aside-e"},
+			{Op: "move", UID: "e", Version: "02", Path: "x"},
+		}, NoneTwice},
 		{"made, and written again", []Write{{Op: "rewrite", UID: "d", Version: "01", Path: "d"}}, NoneTwice},
 		{"a version that nobody published", []Write{{Op: "meta", UID: "d", Version: "09", Path: "d"}}, FromNowhere},
 	} {
