@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -62,6 +63,20 @@ func TestADirectoryBelongsToOneProcess(t *testing.T) {
 		t.Fatalf("after the owner died: %v", err)
 	}
 	s.Close()
+}
+
+func TestADirectoryThatIsSoonFreeIsWaitedFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "broker")
+	first, err := embedded.Start(embedded.Options{Dir: dir, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, first.Close)
+	second, err := embedded.Start(embedded.Options{Dir: dir, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
 }
 
 func TestABusyAddressIsNamedBeforeTheStoreIsOpened(t *testing.T) {

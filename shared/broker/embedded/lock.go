@@ -8,12 +8,17 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"synchro.example/shared/fault"
 )
 
 // lockFile is held, and holds the pid, for as long as a broker owns the directory.
 const lockFile = "LOCK"
+
+// lockPatience is how long somebody else may have the directory: a command that finds no
+// broker running opens it for a moment, and nobody should fail because of that.
+const lockPatience = 3 * time.Second
 
 // lock takes the directory for this process. The kernel frees it when the process
 // ends, however it ends.
@@ -26,11 +31,20 @@ func lock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "take the broker's directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		defer f.Close()
 		return nil, inUse(dir, name, err)
 	}
 	return f, sign(f)
+}
+
+func flock(f *os.File) error {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(50 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func inUse(dir, name string, err error) error {
