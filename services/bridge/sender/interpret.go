@@ -65,8 +65,8 @@ func (w *work) removal(c *claimed, change *zs.Change) error {
 	place, known := w.placeOf(change.Path)
 	uid, ok := w.inv.tree.At(place)
 	if !known || !ok {
-		if _, before := w.inv.gone[place]; known && before {
-			return nil // it is gone already
+		if before, ok := w.inv.gone[place]; known && ok {
+			return w.goneAgain(c, before, place, change.Path)
 		}
 		return fault.Errorf(fault.Park, fault.Unsupported, "%s is to be deleted, and never came through this bridge: no receiving site would learn of it", strings.Join(change.Path, "/"))
 	}
@@ -75,6 +75,22 @@ func (w *work) removal(c *claimed, change *zs.Change) error {
 		return nil
 	}
 	return w.removeAll(c, uid, change.Path, at)
+}
+
+// goneAgain notes that what was gone already was deleted once more: it was made meanwhile, by a
+// file that somebody else has, and that may still come here.
+func (w *work) goneAgain(c *claimed, before departed, place tree.Place, path []string) error {
+	at := stampOf(c.name)
+	if _, live := w.inv.tree.Get(before.uid); live || !at.after(before.stamp) {
+		return nil
+	}
+	return w.add(c, w.departure(before.uid, place, path, at, w.inv.dead[before.uid]))
+}
+
+func (w *work) departure(uid string, place tree.Place, path []string, at stamp, k known) state {
+	id := []byte(place.Name)
+	payload := content.Payload{Plugin: content.PluginDelete, MediaType: "text/plain", Inline: id, SHA256: sha256.Sum256(id), Size: int64(len(id))}
+	return state{uid: uid, place: place, path: path, removed: true, kind: k.kind, siteUID: k.uid, stamp: at, payloads: []content.Payload{payload}}
 }
 
 func (w *work) older(c *claimed) {
@@ -91,11 +107,7 @@ func (w *work) removeAll(c *claimed, uid string, path []string, at stamp) error 
 	}
 	place, _ := w.inv.tree.Place(uid)
 	k, _ := w.inv.tree.Get(uid)
-	id := []byte(place.Name)
-	payload := content.Payload{Plugin: content.PluginDelete, MediaType: "text/plain", Inline: id, SHA256: sha256.Sum256(id), Size: int64(len(id))}
-	return w.add(c, state{
-		uid: uid, place: place, path: path, removed: true, kind: k.kind, siteUID: k.uid, stamp: at, payloads: []content.Payload{payload},
-	})
+	return w.add(c, w.departure(uid, place, path, at, k))
 }
 
 // placeOf finds the place of a path, false when its container is not known.
@@ -123,7 +135,7 @@ func (w *work) modification(ctx context.Context, c *claimed, change *zs.Change) 
 	at := stampOf(c.name)
 	uid := w.inv.find(change, place)
 	old, live := w.inv.tree.Get(uid)
-	if old.stamp.after(at) || w.inv.gone[place].after(at) {
+	if old.stamp.after(at) || w.inv.gone[place].stamp.after(at) {
 		w.older(c)
 		return nil
 	}

@@ -30,14 +30,20 @@ type known struct {
 type inventory struct {
 	site  string
 	tree  *tree.Tree[known]
-	byUID map[string]string // uid of the site to that in the log
-	gone  map[tree.Place]stamp
+	byUID map[string]string       // uid of the site to that in the log
+	gone  map[tree.Place]departed // what was removed last at a place
 	dead  map[string]known
+}
+
+// departed is an object that is gone, and since when.
+type departed struct {
+	stamp stamp
+	uid   string
 }
 
 // load reads the log.
 func (s *Sender) load(ctx context.Context) (*inventory, error) {
-	inv := &inventory{site: s.Site, tree: tree.New[known](), byUID: map[string]string{}, gone: map[tree.Place]stamp{}, dead: map[string]known{}}
+	inv := &inventory{site: s.Site, tree: tree.New[known](), byUID: map[string]string{}, gone: map[tree.Place]departed{}, dead: map[string]known{}}
 	var newest version.Version
 	err := changelog.Heads(ctx, s.JS, subject.ExportStream(s.Site),
 		func(_ uint64, h envelope.Head) {
@@ -76,8 +82,8 @@ func (inv *inventory) remove(uid string, p tree.Place, k known) {
 	inv.forget(uid)
 	inv.tree.Remove(uid)
 	inv.dead[uid] = k
-	if k.stamp.after(inv.gone[p]) {
-		inv.gone[p] = k.stamp
+	if k.stamp.after(inv.gone[p].stamp) {
+		inv.gone[p] = departed{k.stamp, uid}
 	}
 }
 

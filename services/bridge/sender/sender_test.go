@@ -185,6 +185,25 @@ func TestNumbersOrderFilesOfOneTime(t *testing.T) {
 	w.wantLog("a=newest")
 }
 
+func TestADeletionOfWhatIsGoneOutlivesAFileThatComesLate(t *testing.T) {
+	w := newWorld(t)
+	w.put(queue.ToProcess, "u1", "a", file("a", "one"))
+	w.put(queue.ToProcess, "u1", "a", deleted("a"))
+	w.settle()
+	w.time++
+	late, err := queue.NewName("u1", time.Unix(w.time, 0), 1) // another sender has it in hand
+	w.must(err)
+	w.put(queue.ToProcess, "u1", "a", deleted("a"))
+	w.settle()
+	w.write(queue.ToProcess, late, "u1", "a", file("a", "two")) // and puts it back
+	w.settle()
+	w.wantLog("-a")
+	w.want(queue.ToProcess)
+	w.put(queue.ToProcess, "u1", "a", file("a", "three"))
+	w.settle()
+	w.wantLog("a=three")
+}
+
 func TestWhatAnEarlierRunLeftIsSentOnce(t *testing.T) {
 	w := newWorld(t)
 	sent := w.put(queue.ToProcess, "u1", "a", file("a", "one"))
