@@ -49,6 +49,7 @@ func readCompose(t *testing.T, name string) *compose {
 
 func TestTheShippedConfigurationsAreTaken(t *testing.T) {
 	t.Setenv("SYNCHRO_BROKER", "nats://broker:4222")
+	t.Setenv("SYNCHRO_HTTP", "127.0.0.1:8380")
 	t.Setenv("SYNCHRO_TOKEN_FILE", "")
 	for _, name := range []string{"synchro.yaml", "broker.yaml", "plone.yaml"} {
 		if _, err := Load(filepath.Join(deployments, name)); err != nil {
@@ -59,6 +60,7 @@ func TestTheShippedConfigurationsAreTaken(t *testing.T) {
 
 func TestTheContainersOfTwoPloneSitesFitTheirConfiguration(t *testing.T) {
 	t.Setenv("SYNCHRO_BROKER", "nats://broker:4222")
+	t.Setenv("SYNCHRO_HTTP", "127.0.0.1:8380")
 	cfg, err := Load(filepath.Join(deployments, "plone.yaml"))
 	if err != nil {
 		t.Fatal(err)
