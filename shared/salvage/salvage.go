@@ -29,6 +29,8 @@ const (
 	limit = 10 * time.Minute
 	// gap is how many sequences are left out, so that none means two things.
 	gap = 1000
+	// createWithin bounds how long it is tried: the waits double up to this one.
+	createWithin = 10 * time.Second
 	// portion is how many messages are stored again in one go.
 	portion = 256
 )
@@ -188,10 +190,16 @@ func (d *Doctor) replace(ctx context.Context, name string, created time.Time) (b
 	if err := d.JS.DeleteStream(ctx, name); err != nil {
 		return false, changelog.Classify(fmt.Errorf("remove the damaged stream %s: %w", name, err))
 	}
-	if _, err := d.JS.CreateStream(ctx, config); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return false, changelog.Classify(fmt.Errorf("make stream %s anew: %w", name, err))
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		_, err := d.JS.CreateStream(ctx, config)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return true, nil
+		}
+		if wait > createWithin || ctx.Err() != nil {
+			return false, changelog.Classify(fmt.Errorf("make stream %s anew: %w", name, err))
+		}
+		time.Sleep(wait) // the broker may still be removing the files of the old one
 	}
-	return true, nil
 }
 
 // refill stores what was kept, but for what somebody else has stored meanwhile.
