@@ -279,6 +279,8 @@ func (s *session) queue(t *task) {
 	uid := t.uid()
 	if from, ok := s.plan.path(uid); ok {
 		t.locks = append(t.locks, from)
+	} else if before := s.newest[uid]; before != nil { // it will be gone when that is done, and is not yet
+		t.locks = append(t.locks, before.locks...)
 	}
 	removed := t.change.Kind == content.Removed
 	s.plan.set(uid, t.place, removed)
