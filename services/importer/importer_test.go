@@ -407,6 +407,31 @@ func TestADiscardedChangeStaysAwayUntilThereIsANewerOne(t *testing.T) {
 	w.want("page")
 }
 
+// shelf is a site that shows failed changes, until it is told that they are given up.
+type shelf struct {
+	*contenttest.Site
+	discarded []string
+}
+
+func (s *shelf) Discard(uid string) error {
+	s.discarded = append(s.discarded, uid)
+	return errors.New("no luck")
+}
+
+func TestASiteIsToldWhatWasGivenUp(t *testing.T) {
+	w := newWorld(t)
+	w.poison(denied, "page")
+	w.publish(w.put("page", page("one")))
+	w.settle()
+	w.ask(deadletter.Request{Discard: true, By: "me"})
+	site := &shelf{Site: w.site}
+	w.settle(func(o *Options) { o.Open = func(string) (content.Target, error) { return site, nil } })
+	if !slices.Equal(site.discarded, []string{w.uids["page"]}) {
+		t.Errorf("the site was told of %q", site.discarded)
+	}
+	w.wantFailures()
+}
+
 func TestWhileTheWholeSiteIsAwayNoAttemptIsCounted(t *testing.T) {
 	w := newWorld(t)
 	w.site.SetGone(true)

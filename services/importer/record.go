@@ -275,6 +275,7 @@ func (s *session) discard(ctx context.Context, r deadletter.Request, ack func())
 		return err
 	}
 	s.recall(given)
+	s.takeAway(e)
 	if err := s.settle(ctx, e.UID, deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}); err != nil {
 		return err
 	}
@@ -283,6 +284,18 @@ func (s *session) discard(ctx context.Context, r deadletter.Request, ack func())
 			ack()
 		}
 	})
+}
+
+// takeAway lets a site that shows failed changes show this one no more. Where it cannot, the
+// newer change that comes some day does so.
+func (s *session) takeAway(e *deadletter.Entry) {
+	d, ok := s.target.(content.Discarder)
+	if !ok {
+		return
+	}
+	if err := d.Discard(e.UID); err != nil {
+		s.log.Warn("the site still shows a change that was given up", "path", e.Path, "error", err)
+	}
 }
 
 // superseded acknowledges a change that the site has, or a newer one: after the

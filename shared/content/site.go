@@ -169,3 +169,9 @@ type Waiter interface {
 	// waiting where it was.
 	Release()
 }
+
+// Discarder is a target that shows failed changes to people who look at it.
+type Discarder interface {
+	// Discard takes that of an object away, which somebody has given up.
+	Discard(uid string) error
+}

@@ -21,6 +21,9 @@ func noForm(format string, args ...any) error {
 	return fault.Errorf(fault.Park, fault.Unsupported, format, args...)
 }
 
+// filesOfMove is the most that a change has.
+const filesOfMove = 2
+
 // files gives the classic form of a change: no file for a container that comes with its
 // name only, which a classic site has to have, and two for a move.
 func (t *Target) files(ctx context.Context, op *content.Op) ([]*zs.Change, error) {

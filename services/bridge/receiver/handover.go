@@ -58,6 +58,21 @@ func (t *Target) handOver(ctx context.Context, op *content.Op, n int, c *zs.Chan
 	return t.follow(ctx, key, written)
 }
 
+// Discard takes the files of a change that failed out of the queue: who looks into ERROR finds
+// what somebody still has to decide about.
+func (t *Target) Discard(uid string) error {
+	for n := range filesOfMove {
+		known, err := t.notes.read(noteKey(uid, n))
+		if err == nil && known.Failed {
+			err = queue.Discard(t.Path, queue.Import, known.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Forward puts a file of another queue into this one, written anew, and does not wait for
 // the classic importer. It is refused as a change of the broker is.
 func (t *Target) Forward(_ context.Context, c *zs.Change) error {

@@ -25,13 +25,13 @@ func (t *Target) keepHouse() {
 	}
 }
 
-// sweep removes files that were made, and therefore done, long ago.
+// sweep removes files that were made, and therefore done, long ago, or given up.
 func (t *Target) sweep(now time.Time) error {
 	if t.Keep <= 0 {
 		return nil
 	}
 	end := now.Add(-t.Keep)
-	if err := t.queue.Expire(queue.Import, queue.Done, end); err != nil {
+	if err := errors.Join(t.queue.Expire(queue.Import, queue.Done, end), queue.ExpireDiscarded(t.Path, end)); err != nil {
 		return err
 	}
 	return t.notes.forget(end, func(name string) bool {

@@ -62,8 +62,9 @@ type Target struct {
 }
 
 var (
-	_ content.Target = (*Target)(nil)
-	_ content.Waiter = (*Target)(nil)
+	_ content.Target    = (*Target)(nil)
+	_ content.Waiter    = (*Target)(nil)
+	_ content.Discarder = (*Target)(nil)
 )
 
 // Open opens a queue, which must be one.

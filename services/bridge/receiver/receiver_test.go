@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -216,10 +218,9 @@ func TestChangeThatIsAskedForAgainIsNotPlacedTwice(t *testing.T) {
 	}
 }
 
-func TestErrorIsToldAndReplayed(t *testing.T) {
-	w := newWorld(t)
-	target := w.open()
-	o := op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))
+// refuse applies a change whose file the importer moves to ERROR.
+func (w *world) refuse(target *Target, o content.Op) {
+	w.t.Helper()
 	refused := make(chan struct{})
 	go func() {
 		defer close(refused)
@@ -228,8 +229,15 @@ func TestErrorIsToldAndReplayed(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}()
-	wantCode(t, apply(t, target, o), fault.Refused)
+	wantCode(w.t, apply(w.t, target, o), fault.Refused)
 	<-refused
+}
+
+func TestErrorIsToldAndReplayed(t *testing.T) {
+	w := newWorld(t)
+	target := w.open()
+	o := op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))
+	w.refuse(target, o)
 	w.importer(queue.Done)
 	w.must(apply(t, target, o))
 	if failed, done := w.list(queue.Failed), w.list(queue.Done); len(failed) != 0 || len(done) != 1 {
@@ -240,20 +248,33 @@ func TestErrorIsToldAndReplayed(t *testing.T) {
 func TestNewerChangeTakesTheFileOfTheFailedOneAway(t *testing.T) {
 	w := newWorld(t)
 	target := w.open()
-	refused := make(chan struct{})
-	go func() {
-		defer close(refused)
-		for len(w.list(queue.Failed)) == 0 {
-			w.importOnce(queue.Failed)
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	wantCode(t, apply(t, target, op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))), fault.Refused)
-	<-refused
+	w.refuse(target, op(1, "", "f", payload(content.PluginFSS, "", []byte("x"))))
 	w.importer(queue.Done)
 	w.must(apply(t, target, op(2, "", "f", payload(content.PluginFSS, "", []byte("y")))))
 	if failed, done := w.list(queue.Failed), w.list(queue.Done); len(failed) != 0 || len(done) != 1 {
 		t.Errorf("ERROR has %q and DONE %q", failed, done)
+	}
+}
+
+func TestWhatIsGivenUpLeavesTheQueue(t *testing.T) {
+	w := newWorld(t)
+	target := w.open()
+	o := op(1, "", "f", payload(content.PluginFSS, "", []byte("x")))
+	w.refuse(target, o)
+	name := w.list(queue.Failed)[0]
+	for range 2 { // it may be asked for again
+		w.must(target.Discard(o.Change.Object.UID))
+	}
+	kept := filepath.Join(w.path+".synchro/discarded", name)
+	if _, err := os.Stat(kept); err != nil || len(w.list(queue.Failed)) != 0 {
+		t.Errorf("ERROR has %q, and the file is not beside the queue: %v", w.list(queue.Failed), err)
+	}
+	w.must(target.Discard("of which nothing failed"))
+	w.importer(queue.Done)
+	w.must(apply(t, target, op(2, "", "f", payload(content.PluginFSS, "", []byte("y")))))
+	w.must(target.sweep(time.Now().Add(2 * time.Hour)))
+	if _, err := os.Stat(kept); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is not swept: %v", err)
 	}
 }
 

@@ -269,16 +269,14 @@ func (w *work) tellOdd(waiting queue.Listing, now time.Time) {
 	}
 }
 
-// sweep removes files from DONE that are older than they have to be kept.
+// sweep removes files that are done, or were given up, for longer than they have to be kept.
 func (w *work) sweep(now time.Time) error {
 	if w.Keep <= 0 || now.Sub(w.swept) < time.Minute {
 		return nil
 	}
 	w.swept = now
-	if err := w.queue.Expire(queue.Export, queue.Done, now.Add(-w.Keep)); err != nil {
-		return err
-	}
-	return w.sweepBeside(now)
+	end := now.Add(-w.Keep)
+	return errors.Join(w.queue.Expire(queue.Export, queue.Done, end), queue.ExpireDiscarded(w.Path, end))
 }
 
 // read finds out what a file says, and what that changes in the log.
