@@ -73,7 +73,7 @@ func TestQueueIsSharedWithARunningClassicSender(t *testing.T) {
 }
 
 // exports is how often an exporter comes, while its queue is shared.
-const exports = 1
+const exports = 4
 
 // classicSender is the original's synchronize_queue, run again and again, with the person
 // that it needs when it has failed.
