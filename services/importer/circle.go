@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,8 +177,10 @@ const (
 	loses
 )
 
-// contest decides who keeps a place: the newer one, as on every other site. A container does
-// not come from elsewhere to the place of another one, for both may hold something.
+// contest decides who keeps a place: the newer one, as on every other site. The older one
+// waits: the newer one may leave before it comes to where the older one stands, which then
+// nobody removes. A container does not come from elsewhere to the place of another one, for
+// both may hold something.
 func (s *session) contest(t *task, holder, from string) outcome {
 	if !s.onCircle() {
 		return undecided
@@ -196,17 +197,6 @@ func (s *session) contest(t *task, holder, from string) outcome {
 	}
 	t.instead = holder
 	return wins
-}
-
-// yield leaves a place to the object that stands there.
-func (s *session) yield(ctx context.Context, t *task, holder string) error {
-	e, _ := s.actual.Get(holder)
-	raw, err := envelope.Encode(t.change)
-	if err != nil {
-		raw = nil
-	}
-	reason := fmt.Sprintf("%s put it where %s put another object at about the same time, which is the later and stands", t.change.MadeAt(), cmp.Or(e.MadeAt, e.Source))
-	return errors.Join(s.overrule(ctx, t.change, t.channel, reason, raw), s.supersededAll(ctx, t))
 }
 
 // displaced notes that an object has lost its place to another one, and is gone.

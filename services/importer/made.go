@@ -99,7 +99,10 @@ func (s *session) inherited(ctx context.Context, t *task) error {
 		if err := s.inherit(ctx, t.instead, t.uid()); err != nil {
 			return err
 		}
-		return s.write(ctx, &gone)
+		if err := s.write(ctx, &gone); err != nil {
+			return err
+		}
+		return s.releaseWaiting(ctx, t.instead)
 	}
 	return nil
 }

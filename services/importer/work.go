@@ -132,7 +132,7 @@ func (s *session) prepare(ctx context.Context, t *task) (content.Op, bool, error
 	switch contest := s.contest(t, holder, from); {
 	case !taken || holder == uid, contest == wins:
 	case contest == loses:
-		return content.Op{}, false, s.leave(ctx, t, func() error { return s.yield(ctx, t, holder) })
+		return content.Op{}, false, s.leave(ctx, t, func() error { return s.hold(ctx, t, holder) })
 	case holder == t.instead && from == "" && s.covered(t, from, to):
 		return s.operation(t, to, to), true, nil
 	default:

@@ -79,6 +79,16 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// tellWhere has the process write into its log where it is, and end.
+func (p *process) tellWhere() {
+	p.stopped = true
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may be gone
+	select {
+	case <-p.ended:
+	case <-time.After(5 * time.Second):
+	}
+}
+
 // stop asks the process to end and fails if it does not, or not well.
 func (p *process) stop() {
 	t := p.w.t

@@ -73,6 +73,9 @@ func (w *world) configure(oldNew ...string) {
 // end stops what runs and shows what a failure leaves to see.
 func (w *world) end() {
 	for _, p := range slices.Backward(w.processes) {
+		if w.t.Failed() && p.running() {
+			p.tellWhere()
+		}
 		p.kill()
 	}
 	for _, p := range w.processes {
@@ -80,13 +83,19 @@ func (w *world) end() {
 	}
 	if w.t.Failed() {
 		for _, p := range w.processes {
-			w.t.Logf("the last lines of %s (status %d):\n%s", p.name, p.status, tail(p.output(), 15))
+			w.t.Logf("the last lines of %s (status %d):\n%s", p.name, p.status, tail(beforeDump(p.output()), 15))
 		}
 		// Kept for whoever runs the test with -artifacts.
-		if err := os.CopyFS(filepath.Join(w.t.ArtifactDir(), "world"), os.DirFS(w.dir)); err != nil {
+		if err := os.CopyFS(filepath.Join(w.t.ArtifactDir(), "world"+filepath.Base(w.dir)), os.DirFS(w.dir)); err != nil {
 			w.t.Log(err)
 		}
 	}
+}
+
+// beforeDump leaves out where a process says it was when it was asked.
+func beforeDump(text string) string {
+	text, _, _ = strings.Cut(text, "SIGQUIT: quit")
+	return text
 }
 
 func tail(text string, lines int) string {
@@ -162,7 +171,7 @@ func (w *world) alive() {
 	w.t.Helper()
 	for _, p := range w.processes {
 		if p.died() {
-			w.t.Fatalf("%s has ended by itself, with status %d:\n%s", p.name, p.status, tail(p.output(), 15))
+			w.t.Fatalf("%s has ended by itself, with status %d:\n%s", p.name, p.status, tail(beforeDump(p.output()), 15))
 		}
 	}
 }
