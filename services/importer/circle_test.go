@@ -2,9 +2,14 @@ package importer
 
 import (
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/envelope"
 	"synchro.example/shared/stream"
+	"synchro.example/shared/subject"
 )
 
 func onCircle(o *Options) { o.Circle = []string{"hq", "lyon", "paris"} }
@@ -47,4 +52,31 @@ func TestWhatWaitsForAPlaceOnACircleGoesOnWhenWhoHeldItLosesIt(t *testing.T) {
 	w.settle(onCircle)
 	w.want("a", "c")
 	w.wantFailures()
+}
+
+func TestASessionEndsWhileSomebodyIsAboutToHandItSomething(t *testing.T) {
+	w := newWorld(t)
+	w.must(stream.Ensure(t.Context(), w.js, stream.Export("paris")))
+	i := w.importer(onCircle)
+	s := newSession(i)
+	stop, err := s.listen(t.Context())
+	w.must(err)
+	c := w.put("a", page("edited here"))
+	m, err := envelope.Message(subject.ExportToProcess("paris", c.Object.UID), c, "", "")
+	w.must(err)
+	_, err = w.log.Publish(t.Context(), []*nats.Msg{m})
+	w.must(err)
+	w.publish(c)
+	w.eventually("the change is here", func() bool { return len(s.inbox) == 1 }) // and by then mostly the other, for which there is no loop
+
+	stopped := make(chan struct{})
+	go func() {
+		stop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Fatal("it waits for what nobody takes")
+	}
 }

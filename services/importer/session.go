@@ -97,16 +97,7 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	if err != nil {
 		return err
 	}
-	stop, err := s.subscribe(ctx)
-	if err == nil {
-		var leave func()
-		if leave, err = s.followOwn(ctx); err == nil {
-			subscribed := stop
-			stop = func() { subscribed(); leave() }
-		} else {
-			stop()
-		}
-	}
+	stop, err := s.listen(ctx)
 	if err == nil {
 		defer reconcile.Listen(s.NC, status.Importer, s.Site, s.order)()
 		var beside sync.WaitGroup
@@ -123,6 +114,30 @@ func (i *Importer) session(soft, hard context.Context, target content.Target, up
 	closing, end := context.WithTimeout(context.WithoutCancel(hard), 10*time.Second)
 	defer end()
 	return errors.Join(err, s.records.Close(closing), s.failures.Close(closing), s.hands.Close(closing))
+}
+
+// listen takes in what comes for the site, until stop is called. Whoever is about to hand
+// something over then does not wait for a loop that has ended.
+func (s *session) listen(ctx context.Context) (stop func(), err error) {
+	ctx, leave := context.WithCancel(ctx)
+	subscribed, err := s.subscribe(ctx)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	followed, err := s.followOwn(ctx)
+	if err != nil {
+		followed = func() {}
+	}
+	stop = func() {
+		leave()
+		subscribed()
+		followed()
+	}
+	if err != nil {
+		stop()
+	}
+	return stop, err
 }
 
 // newSession makes a session that knows nothing yet.
