@@ -95,8 +95,8 @@ func (r *run) fromMap(m map[string]any) (starlark.Value, error) {
 	return d, nil
 }
 
-// toGo makes a result of a value. What an evaluation has made is bounded as a tree by
-// its memory, except lists within lists; so depth and size are bounded here again.
+// toGo makes a result of a value. A value that stands in a list a thousand times took its
+// memory once, and is printed a thousand times; so the result is bounded again.
 func toGo(v starlark.Value) any {
 	left := MaxSteps
 	return plain(v, &left)
@@ -112,6 +112,9 @@ func plain(v starlark.Value, left *int) any {
 	case starlark.Bool:
 		return bool(v)
 	case starlark.String:
+		if *left -= len(v) / bytesPerStep; *left < 0 {
+			return "…"
+		}
 		return string(v)
 	case starlark.Float:
 		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) { // which JSON does not have

@@ -122,11 +122,36 @@ func (r *run) noField(name string) error {
 		known = append(known, k)
 	}
 	slices.Sort(known)
+	meant := names["object"].meant(name)
+	if i := slices.IndexFunc(known, func(field string) bool { return folded(field) == folded(name) }); i >= 0 && meant == "" {
+		meant = known[i]
+	}
+	if meant != "" {
+		meant = ", but " + meant
+	}
 	if len(known) > maxNamed {
 		known = append(known[:maxNamed], "…")
 	}
-	return absentf("the object has no %s; its fields: %s", name, strings.Join(known, ", "))
+	return absentf("the object has no %s%s; its fields: %s", name, meant, strings.Join(known, ", "))
 }
+
+// meant gives the word that somebody has in mind who writes it with other capitals.
+func (n *namespace) meant(name string) string {
+	var found []string
+	for word, w := range n.words {
+		switch {
+		case folded(word) != folded(name):
+		case w.value == nil:
+			found = append(found, word+"()")
+		default:
+			found = append(found, word)
+		}
+	}
+	slices.Sort(found)
+	return strings.Join(found, " and ")
+}
+
+func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 // names are what an expression can begin with, beside constants and functions.
 var names = map[string]*namespace{}

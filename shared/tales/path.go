@@ -88,9 +88,10 @@ var segmentForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.,~ -]*$`)
 
 func (s *source) segments(p span) ([]segment, error) {
 	var list []segment
-	at := p.start
-	for name := range strings.SplitSeq(s.get(p), "/") {
-		if err := checkSegment(s.get(p), name); err != nil {
+	at, path := p.start, s.get(p)
+	isPath := !notPath.MatchString(path)
+	for name := range strings.SplitSeq(path, "/") {
+		if err := checkSegment(path, isPath, name); err != nil {
 			return nil, place(at, err)
 		}
 		list = append(list, segment{name, at})
@@ -102,7 +103,7 @@ func (s *source) segments(p span) ([]segment, error) {
 // notPath are characters that only other types of expressions have.
 var notPath = regexp.MustCompile(`[()\[\]{}'"=<>!+*%]|\b(?:and|or|not|in|is)\b`)
 
-func checkSegment(path, name string) error {
+func checkSegment(path string, isPath bool, name string) error {
 	switch {
 	case strings.HasPrefix(name, "@@"), strings.HasPrefix(name, "++"):
 		return reasonf("%s is a view of a site; a change carries fields only, as in object/review_state", name)
@@ -110,7 +111,7 @@ func checkSegment(path, name string) error {
 		return reasonf("a name that stands for another one cannot be given; write python: getattr(object, 'name')")
 	case path == "":
 		return reasonf("a path is missing here; write nothing for no value")
-	case notPath.MatchString(path):
+	case !isPath:
 		return reasonf("this is no path; for a comparison or a call, begin with python:")
 	case name == "":
 		return reasonf("a name is missing between the slashes")

@@ -36,6 +36,7 @@ type compiler struct {
 	text   string
 	origin []int
 	end    int
+	lines  [][]int  // see columns
 	scope  []string // names of comprehensions and functions; the index is the slot
 	// constants computes what depends on no object.
 	constants *run
@@ -51,20 +52,27 @@ func (c *compiler) parseError(err error) error {
 
 // offset gives the place in the expression of a place in the rewritten text.
 func (c *compiler) offset(pos syntax.Position) int {
-	i := 0
-	for line := int32(1); line < pos.Line; line++ {
-		i += indexOr(c.text[i:], "\n") + 1
-		if i >= len(c.text) {
-			return c.end
-		}
+	if c.lines == nil {
+		c.lines = columns(c.text)
 	}
-	for col := int32(1); col < pos.Col && i < len(c.text); col++ {
-		i += len(string([]rune(c.text[i:min(len(c.text), i+4)])[:1]))
-	}
-	if i >= len(c.origin) {
+	line, column := int(pos.Line)-1, int(pos.Col)-1
+	if line < 0 || line >= len(c.lines) || column < 0 || column >= len(c.lines[line]) {
 		return c.end
 	}
-	return c.origin[i]
+	return c.origin[c.lines[line][column]]
+}
+
+// columns gives for each line the offsets of its characters.
+func columns(text string) [][]int {
+	lines := [][]int{nil}
+	for i, char := range text {
+		last := len(lines) - 1
+		lines[last] = append(lines[last], i)
+		if char == '\n' {
+			lines = append(lines, nil)
+		}
+	}
+	return lines
 }
 
 // term is a compiled part.

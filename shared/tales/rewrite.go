@@ -3,6 +3,7 @@ package tales
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // What Python has and Starlark's grammar lacks is written anew, word by word, where
@@ -253,7 +254,7 @@ func indexFunc(s string, f func(rune) bool) int {
 	if i := strings.IndexFunc(s, f); i > 0 {
 		return i
 	} else if i == 0 {
-		return len(string([]rune(s)[:1]))
+		return firstLen(s)
 	}
 	return len(s)
 }
@@ -267,5 +268,11 @@ func operatorLen(s string) int {
 			return len(op)
 		}
 	}
-	return len(string([]rune(s)[:1]))
+	return firstLen(s)
+}
+
+// firstLen is the length of the first character.
+func firstLen(s string) int {
+	_, n := utf8.DecodeRuneInString(s)
+	return n
 }

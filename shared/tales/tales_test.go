@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,48 @@ func TestTheSourceDoesNoInputOrOutput(t *testing.T) {
 		}
 		if found := imports.Find(text); found != nil {
 			t.Errorf("%s has %s", f.Name(), found)
+		}
+	}
+}
+
+func TestAResultIsBoundedToo(t *testing.T) {
+	v, err := mustCompile(t, "python: map(lambda x: 'a' * 100000, range(1000))").Value(someChange())
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, text := range v.([]any) {
+		size += len(text.(string))
+	}
+	if size == 0 || size > bytesPerStep*MaxSteps {
+		t.Errorf("it has %d bytes", size)
+	}
+}
+
+func TestANameWithOtherCapitalsIsRecognized(t *testing.T) {
+	for name, want := range map[string]string{
+		"getid":        "the object has no getid, but getId(); its fields",
+		"Review_State": "the object has no Review_State, but review_state; its fields",
+		"BIG":          "the object has no BIG, but big; its fields",
+		"weight":       "the object has no weight; its fields",
+	} {
+		_, err := mustCompile(t, "python: object."+name).Value(someChange())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Reading a long expression once and again for each of its parts would make memory grow
+// with the square of its length.
+func TestTheCostOfCompilingGrowsWithTheLength(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", 4000), strings.Repeat("-", 8000) + "1", "1" + strings.Repeat("+1", 4000)} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = Compile("python: " + text)
+		runtime.ReadMemStats(&after)
+		if made := after.TotalAlloc - before.TotalAlloc; made > 32<<20 {
+			t.Errorf("%.10s…: it took %d MiB", text, made>>20)
 		}
 	}
 }
