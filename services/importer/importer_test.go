@@ -203,9 +203,7 @@ func (w *world) failures() []string {
 
 func (w *world) wantFailures(want ...string) {
 	w.t.Helper()
-	if got := w.failures(); !slices.Equal(got, want) {
-		w.t.Fatalf("failures are %v, want %v", got, want)
-	}
+	w.eventually(fmt.Sprintf("failures are %v, want %v", w.failures(), want), func() bool { return slices.Equal(w.failures(), want) })
 }
 
 // ask replays or discards all open failures.
