@@ -14,24 +14,29 @@ import (
 func Open(ctx context.Context, env *service.Env) ([]*Relay, error) {
 	var relays []*Relay
 	for _, name := range env.Config.ChannelNames() {
-		c := env.Config.Channels[name]
-		expression, err := c.Compiled()
-		if err != nil {
-			return nil, err
-		}
-		r, err := New(ctx, Options{
-			Channel: name, From: c.From, To: c.To, Circle: env.Config.Circle(c.From), NC: env.NC, JS: env.JS, Log: env.Log,
-			Expression: expression, RequireParents: c.Parents == config.ParentsRequire, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
-			Host: service.Host(), Software: service.Software(),
-			Tombstones: time.Duration(env.Config.Tombstones),
-			Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),
-		})
+		r, err := OpenOne(ctx, env, name)
 		if err != nil {
 			return nil, err
 		}
 		relays = append(relays, r)
 	}
 	return relays, nil
+}
+
+// OpenOne makes the relay of one channel.
+func OpenOne(ctx context.Context, env *service.Env, name string) (*Relay, error) {
+	c := env.Config.Channels[name]
+	expression, err := c.Compiled()
+	if err != nil {
+		return nil, err
+	}
+	return New(ctx, Options{
+		Channel: name, From: c.From, To: c.To, Circle: env.Config.Circle(c.From), NC: env.NC, JS: env.JS, Log: env.Log,
+		Expression: expression, RequireParents: c.Parents == config.ParentsRequire, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
+		Host: service.Host(), Software: service.Software(),
+		Tombstones: time.Duration(env.Config.Tombstones),
+		Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),
+	})
 }
 
 // Channel is the name of the channel that r relays.

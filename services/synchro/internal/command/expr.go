@@ -32,8 +32,9 @@ func (a *app) exprCommand() *cobra.Command {
 		Short: "Try an expression on the objects of a log, or on one object",
 		Long: `Without --object, the expression is tried on every object that the log of a source
 has: those that meet it are listed, and those for which it fails. With --channel, what
-would enter the channel or leave it is listed as well; nothing is changed. With --channel
-and without an expression, it is that of the channel.
+would enter the channel or leave it is listed as well, also the containers that come and
+go with what lies in them; nothing is changed. With --channel and without an expression,
+it is that of the channel.
 
 With --object, it is tried on one object, and its value is printed. All fields of the
 JSON may be left out: uid, name, path, type, source, kind, captured_at, meta.
@@ -179,18 +180,26 @@ func (a *app) exprLog(ctx context.Context, e *tales.Expression, o *exprOptions) 
 	if err != nil {
 		return err
 	}
-	in, err := carried(ctx, conn.JS, o.channel)
+	t, err := try(ctx, conn.Env, o.channel, e.String())
 	if err != nil {
 		return err
 	}
-	verdicts, counts := judge(e, objects, in, o)
+	verdicts, counts := judge(e, objects, t, o.path)
 	if o.asJSON {
 		return a.printJSON(verdicts)
 	}
-	return a.printVerdicts(verdicts, counts, o.channel)
+	if err := a.printVerdicts(verdicts, counts); err != nil || o.channel == "" {
+		return err
+	}
+	fmt.Fprintf(a.out, "%d would enter channel %s, %d would leave it, %d would change in it.\n",
+		counts.changes["enters"], o.channel, counts.changes["leaves"], counts.changes["changes"])
+	if t.held {
+		fmt.Fprintln(a.out, "More would leave than max_removals lets go: the channel would wait for `synchro resume --channel`.")
+	}
+	return nil
 }
 
-func (a *app) printVerdicts(verdicts []verdict, n counts, channel string) error {
+func (a *app) printVerdicts(verdicts []verdict, n counts) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	if len(verdicts) > 0 {
 		fmt.Fprintln(w, "MEETS IT\tCHANGE\tTYPE\tPATH\tREASON")
@@ -206,8 +215,5 @@ func (a *app) printVerdicts(verdicts []verdict, n counts, channel string) error 
 		return err
 	}
 	fmt.Fprintf(a.out, "%d of %d objects meet the expression, it fails for %d.\n", n.matching, n.objects, n.failing)
-	if channel != "" {
-		fmt.Fprintf(a.out, "%d would enter channel %s, %d would leave it.\n", n.entering, channel, n.leaving)
-	}
 	return nil
 }

@@ -55,7 +55,7 @@ func BenchmarkExpr(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, n := judge(e, all, nil, &exprOptions{}); n.matching != objects {
+		if _, n := judge(e, all, trial{}, ""); n.matching != objects {
 			b.Fatalf("it meets %d of %d", n.matching, n.objects)
 		}
 	}

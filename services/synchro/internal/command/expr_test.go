@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -89,8 +90,9 @@ func TestAnExpressionIsTriedOnTheLog(t *testing.T) {
 	for _, v := range got {
 		change[v.Path] = v.Change
 	}
-	if len(got) != 5 || change["index.html"] != "" || change["news"] != "leaves" || change["news/2024/b.txt"] != "leaves" {
-		t.Errorf("got %+v", got)
+	want := map[string]string{"index.html": "", "news": "changes", "news/a.html": "", "news/2024": "leaves", "news/2024/b.txt": "leaves"}
+	if !maps.Equal(change, want) {
+		t.Errorf("got %v, want %v", change, want)
 	}
 	out, _ = command(t, service.Done, "expr", "python: object.size > 13", "--path", "**", "--config", config)
 	for _, want := range []string{"news/2024/b.txt", "the object has no size", "2 of 5 objects meet the expression, it fails for 2."} {
@@ -100,6 +102,28 @@ func TestAnExpressionIsTriedOnTheLog(t *testing.T) {
 	}
 	if _, errOut := command(t, service.Usage, "expr", "nothing", "--site", "rome", "--config", config); !strings.Contains(errOut, "it has: hq") {
 		t.Errorf("it says %q", errOut)
+	}
+}
+
+func TestContainersComeAndGoWithWhatLiesInThem(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Replace(string(text), "to: [paris]", `to: [paris], expression: "python: object.getId() == 'a.html'"`, 1)
+	if err := os.WriteFile(config, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	command(t, service.Done, "verify", "--config", config)
+	out, _ := command(t, service.Done, "expr", "--channel", "public", "--config", config)
+	if want := "0 would enter channel public, 0 would leave it, 0 would change in it."; !strings.Contains(out, want) {
+		t.Errorf("%q is not in\n%s", want, out)
+	}
+	out, _ = command(t, service.Done, "expr", "python: object.getId() == 'b.txt'", "--channel", "public", "--config", config)
+	if want := "2 would enter channel public, 1 would leave it, 0 would change in it."; !strings.Contains(out, want) {
+		t.Errorf("%q is not in\n%s", want, out)
 	}
 }
 

@@ -4,17 +4,21 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"synchro.example/services/relay"
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/config"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
+	"synchro.example/shared/reconcile"
+	"synchro.example/shared/service"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/tales"
 	"synchro.example/shared/tree"
@@ -26,12 +30,16 @@ type verdict struct {
 	Path    string `json:"path"`
 	Type    string `json:"type"`
 	Matches bool   `json:"matches"`
-	// Change is "enters" or "leaves", empty when the channel has the object as it would.
+	// Change is "enters", "leaves" or "changes", empty when the channel has the object as
+	// it would.
 	Change string `json:"change,omitempty"`
 	Error  string `json:"error,omitempty"`
 }
 
-type counts struct{ objects, matching, failing, entering, leaving int }
+type counts struct {
+	objects, matching, failing int
+	changes                    map[string]int
+}
 
 // sourceOf tells whose log is meant.
 func sourceOf(c *config.Config, site, channel string) (string, error) {
@@ -87,39 +95,53 @@ func logged(ctx context.Context, js jetstream.JetStream, site string) ([]*conten
 	return objects, err
 }
 
-// carried gives the uids of what a channel has now; nil without a channel.
-func carried(ctx context.Context, js jetstream.JetStream, channel string) (map[string]bool, error) {
+// trial is what a channel's relay would do if the channel had another expression.
+type trial struct {
+	change map[string]string // by uid: enters, leaves or changes
+	held   bool              // more would leave than may without somebody's word
+}
+
+var changeOf = map[string]string{reconcile.Missing: "enters", reconcile.Extra: "leaves", reconcile.Different: "changes"}
+
+// try asks the relay of a channel what an expression would do: containers come and go with
+// what lies in them. The answer is empty without a channel.
+func try(ctx context.Context, env *service.Env, channel, expression string) (trial, error) {
+	t := trial{change: map[string]string{}}
 	if channel == "" {
-		return nil, nil
+		return t, nil
 	}
-	in := map[string]bool{}
-	err := changelog.Heads(ctx, js, subject.ImportStream(channel),
-		func(_ uint64, h envelope.Head) { in[h.UID] = h.Kind == content.Modified },
-		func(string, error) {})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return in, nil
+	tried, here, cfg := env.Config.Channels[channel], *env, *env.Config
+	tried.Expression = expression
+	cfg.Channels = maps.Clone(cfg.Channels)
+	cfg.Channels[channel], here.Config = tried, &cfg
+	r, err := relay.OpenOne(ctx, &here, channel)
+	if err != nil {
+		return t, err
 	}
-	return in, err
+	p, err := r.Plan(ctx)
+	for _, d := range p.Differences {
+		t.change[d.UID] = changeOf[d.What]
+	}
+	t.held = p.Held
+	return t, err
 }
 
 // judge tells what is worth telling: what meets the expression, what it fails for, and
-// what would leave the channel.
-func judge(e *tales.Expression, objects []*content.Change, in map[string]bool, o *exprOptions) ([]verdict, counts) {
-	told, n := []verdict{}, counts{}
+// what would change in the channel.
+func judge(e *tales.Expression, objects []*content.Change, t trial, glob string) ([]verdict, counts) {
+	told, n := []verdict{}, counts{changes: map[string]int{}}
 	for _, c := range objects {
-		if o.path != "" && !doublestar.MatchUnvalidated(o.path, c.Object.Path) {
+		if glob != "" && !doublestar.MatchUnvalidated(glob, c.Object.Path) {
 			continue
 		}
-		v := verdict{UID: c.Object.UID, Path: c.Object.Path, Type: c.Object.Type}
+		v := verdict{UID: c.Object.UID, Path: c.Object.Path, Type: c.Object.Type, Change: t.change[c.Object.UID]}
 		var err error
 		if v.Matches, err = e.Matches(c); err != nil {
 			v.Error = err.Error()
 			n.failing++
 		}
-		if o.channel != "" && err == nil {
-			v.Change = n.compare(v.Matches, in[v.UID])
-		}
 		n.objects++
+		n.changes[v.Change]++
 		if v.Matches {
 			n.matching++
 		}
@@ -128,16 +150,4 @@ func judge(e *tales.Expression, objects []*content.Change, in map[string]bool, o
 		}
 	}
 	return told, n
-}
-
-func (n *counts) compare(matches, in bool) string {
-	switch {
-	case matches && !in:
-		n.entering++
-		return "enters"
-	case in && !matches:
-		n.leaving++
-		return "leaves"
-	}
-	return ""
 }
