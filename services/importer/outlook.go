@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -22,7 +23,16 @@ type Coming struct {
 }
 
 // Outlook is what would happen on the site: paths of objects, in order.
-type Outlook struct{ Enters, Leaves, Moves, Fails []string }
+type Outlook struct {
+	Enters, Leaves, Moves []string
+	Fails                 []Failing
+}
+
+// Failing is an object that would be set aside.
+type Failing struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
 
 // outlook is a session that only looks ahead.
 type outlook struct {
@@ -30,6 +40,8 @@ type outlook struct {
 	Outlook
 	future *tree.Tree[coming] // the sources as the site would be given them
 	leaves map[string]bool    // uids that the site would be told to remove
+	down   map[string]error   // plugins that are not asked again
+	stands map[string]string  // uids by the paths that they would have
 }
 
 type coming struct {
@@ -46,7 +58,7 @@ type spot struct {
 // Outlook computes what the site would be given, and where it would put that. It changes
 // nothing.
 func (i *Importer) Outlook(ctx context.Context, channels []Coming) (Outlook, error) {
-	o := &outlook{session: newSession(i), future: tree.New[coming](), leaves: map[string]bool{}}
+	o := &outlook{session: newSession(i), future: tree.New[coming](), leaves: map[string]bool{}, down: map[string]error{}, stands: map[string]string{}}
 	if err := o.read(ctx, ledger.Load); err != nil {
 		return o.Outlook, err
 	}
@@ -56,9 +68,10 @@ func (i *Importer) Outlook(ctx context.Context, channels []Coming) (Outlook, err
 		}
 	}
 	o.compareAll(ctx)
-	for _, list := range [][]string{o.Enters, o.Leaves, o.Moves, o.Fails} {
+	for _, list := range [][]string{o.Enters, o.Leaves, o.Moves} {
 		slices.Sort(list)
 	}
+	slices.SortFunc(o.Fails, func(a, b Failing) int { return cmp.Compare(a.Path, b.Path) })
 	return o.Outlook, nil
 }
 
@@ -96,9 +109,12 @@ func (o *outlook) compareAll(ctx context.Context) {
 	spots := map[string]spot{"": {}}
 	for _, uid := range below(o.future, "") {
 		to, err := o.spotOf(ctx, uid, spots)
+		if err == nil {
+			err = o.take(uid, to)
+		}
 		if err != nil {
 			path, _ := o.future.Path(uid)
-			o.Fails = append(o.Fails, path)
+			o.Fails = append(o.Fails, Failing{path, err.Error()})
 			to.skip = true
 		}
 		spots[uid] = to
@@ -120,6 +136,21 @@ func (o *outlook) compareAll(ctx context.Context) {
 	}
 }
 
+// take gives an object its path, where no other one has it. On a circle, what stands at one
+// path becomes one object.
+func (o *outlook) take(uid string, to spot) error {
+	if to.skip || o.onCircle() {
+		return nil
+	}
+	if holder, taken := o.stands[to.path]; taken {
+		path, _ := o.future.Path(holder)
+		h, _ := o.future.Get(holder)
+		return fault.Errorf(fault.Park, fault.PathTaken, "it belongs at %q, where %q of %s belongs too", to.path, path, h.from)
+	}
+	o.stands[to.path] = uid
+	return nil
+}
+
 // spotOf asks the rules about an object whose container's spot is known.
 func (o *outlook) spotOf(ctx context.Context, uid string, spots map[string]spot) (spot, error) {
 	c, _ := o.future.Get(uid)
@@ -128,11 +159,26 @@ func (o *outlook) spotOf(ctx context.Context, uid string, spots map[string]spot)
 	if err != nil {
 		return spot{}, err
 	}
-	to, err := o.placed(ctx, c.channel, change, path)
+	to, err := o.Rules.Place(change, path)
+	if err == nil && to.Plugin != "" {
+		to, err = o.answered(ctx, to.Plugin, c.channel, change, path)
+	}
 	if err != nil {
 		return spot{}, err
 	}
 	return o.spotFor(to, c.head, spots), nil
+}
+
+// answered asks a plugin, but not one that was not there before: it may have been waited for.
+func (o *outlook) answered(ctx context.Context, plugin, channel string, c *content.Change, path string) (locate.Place, error) {
+	if err := o.down[plugin]; err != nil {
+		return locate.Place{}, err
+	}
+	p, err := o.Plugins.Locate(ctx, plugin, channel, c, path)
+	if err != nil && fault.Of(err).WholeSite {
+		o.down[plugin] = err
+	}
+	return locate.Place{Matched: true, Skip: p.Skip, Path: p.Path}, err
 }
 
 func (o *outlook) spotFor(to locate.Place, h envelope.Head, spots map[string]spot) spot {

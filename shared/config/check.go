@@ -67,6 +67,7 @@ func (p *parser) check(c *Config) {
 	}
 	p.checkShared(c)
 	for _, site := range c.Receivers() {
+		p.checkConditions(c, site)
 		p.checkApart(c, site)
 		p.checkCircle(c, site)
 	}
@@ -218,15 +219,31 @@ func (p *parser) checkLocate(key string, s Site) {
 	}
 }
 
-// checkApart refuses that two sources write the same path of a site, as far as that shows
-// in its rules.
-func (p *parser) checkApart(c *Config, site string) {
-	var sources []string
+// checkConditions refuses rules that can hold for nothing.
+func (p *parser) checkConditions(c *Config, site string) {
+	sources := c.sourcesOf(site)
+	for i, rule := range c.Sites[site].Locate {
+		if rule.Source != "" && !slices.Contains(sources, rule.Source) {
+			p.add(fmt.Sprintf("sites.%s.locate[%d].source", site, i), "names %q, from which no channel leads to %s; known here: %s",
+				rule.Source, site, strings.Join(sources, ", "))
+		}
+	}
+}
+
+// sourcesOf gives the sites whose objects a site receives.
+func (c *Config) sourcesOf(site string) (sources []string) {
 	for _, ch := range c.ChannelsTo(site) {
 		if from := c.Channels[ch].From; !slices.Contains(sources, from) {
 			sources = append(sources, from)
 		}
 	}
+	return sources
+}
+
+// checkApart refuses that two sources write the same path of a site, as far as that shows
+// in its rules.
+func (p *parser) checkApart(c *Config, site string) {
+	sources := c.sourcesOf(site)
 	s, known := c.Sites[site]
 	if !known {
 		return

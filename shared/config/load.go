@@ -122,7 +122,9 @@ func (p *parser) walk(n *yaml.Node, t reflect.Type, key string) {
 		p.expand(n, key)
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
-			p.walk(item, elem(t), fmt.Sprintf("%s[%d]", key, i))
+			one := fmt.Sprintf("%s[%d]", key, i)
+			p.lines[one] = item.Line
+			p.walk(item, elem(t), one)
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {

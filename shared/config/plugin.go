@@ -79,6 +79,9 @@ func (p *parser) checkPlugins(key string, s Site) {
 		seen[one.ID] = true
 	}
 	for i, rule := range s.Locate {
+		if id := rule.Plugin; id != "" && !content.IsBuiltIn(id) && !seen[id] {
+			p.add(fmt.Sprintf("%s.locate[%d].plugin", key, i), "names %q, which is neither built in (content, fss, zexp) nor among %s.plugins", id, key)
+		}
 		if id, asks := locate.Asks(rule.At); asks && !slices.ContainsFunc(s.Plugins, func(one Plugin) bool { return one.ID == id && one.Has(sideLocate) }) {
 			p.add(fmt.Sprintf("%s.locate[%d].at", key, i), "asks the plugin %q, which %s.plugins does not name; add `plugins: [{id: %s}]`", id, key, id)
 		}

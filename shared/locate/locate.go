@@ -192,8 +192,17 @@ func (r *rule) place(c *content.Change, path string) (Place, error) {
 	return At(text.String())
 }
 
+// maxPath and maxNames bound a path: each name in it may be a container to be made.
+const (
+	maxPath  = 64 << 10
+	maxNames = 1024
+)
+
 // clean drops empty segments and refuses those that are no names.
 func clean(path string) (string, error) {
+	if len(path) > maxPath || strings.Count(path, "/") > maxNames {
+		return "", fmt.Errorf("the path %.40q… has %d bytes, the limits are %d, and %d names", path, len(path), maxPath, maxNames)
+	}
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
 		switch {

@@ -67,10 +67,19 @@ func TestARuleThatCannotBeFollowedParksTheObject(t *testing.T) {
 	}
 }
 
+func TestAPathThatWouldMakeThousandsOfContainersIsRefused(t *testing.T) {
+	for _, path := range []string{strings.Repeat("a/", 2000), strings.Repeat("a", 70_000)} {
+		if _, err := At(path); err == nil || len(err.Error()) > 200 {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestAWrongRuleIsRefused(t *testing.T) {
 	for want, r := range map[string]Rule{
 		"begins with /": {At: "actualites"},
 		"is not known":  {At: "/{uid}"},
+		"has no }":      {At: "/{name"},
 		"is no glob":    {Path: "/a[", At: Skip},
 		"expression":    {Expression: "python: (", At: Skip},
 		`segment ".."`:  {At: "/../x"},

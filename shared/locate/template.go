@@ -38,8 +38,11 @@ func template(at string) (pieces []piece, err error) {
 			break
 		}
 		name, behind, closed := strings.Cut(after, "}")
-		if names[name] == nil || !closed {
-			return nil, fmt.Errorf("at is %q, and {%s is not known; known: %s", at, name, knownNames)
+		switch {
+		case !closed:
+			return nil, fmt.Errorf("at is %q, and a { has no }", at)
+		case names[name] == nil:
+			return nil, fmt.Errorf("at is %q, and {%s} is not known; known: %s", at, name, knownNames)
 		}
 		pieces, rest = append(pieces, piece{name: name}), behind
 	}

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import signal
+import sys
 
 import nats
 import nats.micro
@@ -89,8 +90,15 @@ def endpoint(handler, store):
     return answer
 
 
+async def _complain(error):
+    """One line for what goes wrong with the connection, which is made again by itself."""
+    print("the broker:", str(error) or type(error).__name__, file=sys.stderr, flush=True)
+
+
 async def _serve(plugin, server, token, sides):
-    nc = await nats.connect(server, token=token, name="plugin " + plugin, max_reconnect_attempts=-1)
+    nc = await nats.connect(
+        server, token=token, name="plugin " + plugin, max_reconnect_attempts=-1, error_cb=_complain
+    )
     store = Store(nc.jetstream())
     service = await nats.micro.add_service(nc, name="synchro-plugin-" + plugin, version="1.0.0")
     for side, handler in sides.items():

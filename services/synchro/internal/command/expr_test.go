@@ -305,6 +305,27 @@ func TestAPlanShowsWhatAChangedConfigurationWouldDo(t *testing.T) {
 	}
 }
 
+func TestAPlanSaysWhatWouldFailAndWhy(t *testing.T) {
+	config := exported(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := "paris: {folder: {path: ./paris}, locate: [{type: file, at: \"/flat/{type}\"}, {path: /news/2024, at: \"plugin:names\"}], plugins: [{id: names}]}"
+	if err := os.WriteFile(config, []byte(strings.Replace(string(text), "paris: {folder: {path: ./paris}}", rules, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := planOf(t, config).Sites[0]; s.Fails != 3 || len(s.Failing) != 3 {
+		t.Errorf("the plan is %+v", s)
+	}
+	out, _ := command(t, service.Done, "plan", "--config", config)
+	for _, want := range []string{`it belongs at "flat/file", where "`, `" of hq belongs too`, "news/2024 would fail on paris: plugin names", "nobody answers"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
 func TestAnAcceptedPlanMayRemoveMoreThanTheGuardAllows(t *testing.T) {
 	config := exported(t)
 	text, err := os.ReadFile(config)

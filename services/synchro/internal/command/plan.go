@@ -32,12 +32,13 @@ type channelPlan struct {
 
 // sitePlan is what it would do on a receiving site. The JSON names are a contract.
 type sitePlan struct {
-	Name    string   `json:"name"`
-	Enters  int      `json:"enters"`
-	Moves   int      `json:"moves"`
-	Leaves  int      `json:"leaves"`
-	Fails   int      `json:"fails"`
-	Leaving []string `json:"leaving"`
+	Name    string             `json:"name"`
+	Enters  int                `json:"enters"`
+	Moves   int                `json:"moves"`
+	Leaves  int                `json:"leaves"`
+	Fails   int                `json:"fails"`
+	Leaving []string           `json:"leaving"`
+	Failing []importer.Failing `json:"failing"`
 }
 
 // planned is the whole of it.
@@ -48,8 +49,8 @@ type planned struct {
 	guards []control.Guard // of the channels that are held
 }
 
-// leavingCount is how many of the paths that would leave a site are shown.
-const leavingCount = 10
+// planSample is how many of the objects that would leave a site, or fail there, are shown.
+const planSample = 10
 
 func (a *app) planCommand() *cobra.Command {
 	var asJSON bool
@@ -144,7 +145,8 @@ func (p *planned) addSite(ctx context.Context, env *service.Env, site string, co
 	}
 	p.Sites = append(p.Sites, sitePlan{
 		Name: site, Enters: len(o.Enters), Moves: len(o.Moves), Leaves: len(o.Leaves), Fails: len(o.Fails),
-		Leaving: slices.Concat([]string{}, o.Leaves[:min(len(o.Leaves), leavingCount)]),
+		Leaving: slices.Concat([]string{}, o.Leaves[:min(len(o.Leaves), planSample)]),
+		Failing: slices.Concat([]importer.Failing{}, o.Fails[:min(len(o.Fails), planSample)]),
 	})
 	return nil
 }
@@ -165,15 +167,30 @@ func (a *app) printPlan(p *planned) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for _, s := range p.Sites {
-		for _, path := range s.Leaving {
-			fmt.Fprintf(a.out, "%s would leave %s\n", printable(path), s.Name)
-		}
-		if more := s.Leaves - len(s.Leaving); more > 0 {
-			fmt.Fprintf(a.out, "and %d more would leave %s\n", more, s.Name)
+	for _, c := range p.Channels {
+		if c.Fails > 0 {
+			fmt.Fprintf(a.out, "%d cannot be judged; `synchro expr --channel %s` tells why\n", c.Fails, c.Name)
 		}
 	}
+	for _, s := range p.Sites {
+		a.printSitePlan(s)
+	}
 	return nil
+}
+
+func (a *app) printSitePlan(s sitePlan) {
+	for _, path := range s.Leaving {
+		fmt.Fprintf(a.out, "%s would leave %s\n", printable(path), s.Name)
+	}
+	if more := s.Leaves - len(s.Leaving); more > 0 {
+		fmt.Fprintf(a.out, "and %d more would leave %s\n", more, s.Name)
+	}
+	for _, f := range s.Failing {
+		fmt.Fprintf(a.out, "%s would fail on %s: %s\n", printable(f.Path), s.Name, printable(f.Reason))
+	}
+	if more := s.Fails - len(s.Failing); more > 0 {
+		fmt.Fprintf(a.out, "and %d more would fail on %s\n", more, s.Name)
+	}
 }
 
 // acceptPlan lets go what a changed expression would remove now, and no more than that.
