@@ -330,42 +330,6 @@ func (s *session) overrule(ctx context.Context, c *content.Change, channel, reas
 	return s.failures.Enqueue(ctx, m, s.recorded)
 }
 
-// letGoOf notes that what a call had in hand is not under way any more, and gives its number
-// back. What became of it is in the ledger by now, as far as anything did.
-func (s *session) letGoOf(ctx context.Context, call int) {
-	m, err := ledger.HandMessage(s.Site, call, nil)
-	if err == nil {
-		err = s.hands.Enqueue(ctx, m, func(_ uint64, err error) {
-			if err == nil {
-				s.calls <- call
-			}
-		})
-	}
-	if err != nil {
-		s.breakOff(err)
-	}
-}
-
-// emptyHands says that nothing is in hand: what was before a crash has been looked at.
-func (s *session) emptyHands(ctx context.Context, hands map[int][]ledger.Hand) error {
-	if !s.onCircle() || len(hands) == 0 {
-		return nil
-	}
-	if err := s.records.Flush(ctx); err != nil {
-		return err
-	}
-	for call := range hands {
-		m, err := ledger.HandMessage(s.Site, call, nil)
-		if err != nil {
-			return err
-		}
-		if err := s.hands.Enqueue(ctx, m, s.recorded); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // freeOnCircle admits newer state of what stands at a place, by whichever channel it comes.
 func (a *admission) freeOnCircle(holder string) error {
 	for _, channel := range a.Channels {

@@ -23,8 +23,8 @@ const (
 	// callsPer is how many calls for each worker may be written down: a number is free again
 	// only when the ledger has what became of its call.
 	callsPer = 4
-	// handWait is how long what is in hand may wait for that of other calls.
-	handWait = 500 * time.Microsecond
+	// handWait is how long what is in hand may wait for that of other calls, if there are any.
+	handWait = 2 * time.Millisecond
 )
 
 // finished is a call of the target that has ended.
@@ -38,11 +38,20 @@ func (s *session) finished(ctx context.Context, f finished) error {
 	if err := s.conclude(ctx, f.batch); err != nil {
 		return err
 	}
-	return s.records.Then(ctx, func(err error) {
+	err := s.records.Then(ctx, func(err error) {
 		if err == nil {
 			s.kept <- f
 		}
 	})
+	if err == nil && s.starves() {
+		err = s.records.Hurry(ctx)
+	}
+	return err
+}
+
+// starves tells whether everything that is left waits for the ledger to have what was done.
+func (s *session) starves() bool {
+	return s.running == 0 && len(s.due)+s.tasks.Ready() == 0 && s.tasks.Open() > 0
 }
 
 // settled gives back the number of a call when the ledger has what became of it, and lets
@@ -50,7 +59,7 @@ func (s *session) finished(ctx context.Context, f finished) error {
 // changes that concern one another are ever in hand together, and what is found after a
 // crash has one explanation.
 func (s *session) settled(ctx context.Context, f finished) {
-	if s.onCircle() && slices.ContainsFunc(f.batch, func(r result) bool { return r.err != nil }) {
+	if slices.ContainsFunc(f.batch, func(r result) bool { return r.err != nil }) {
 		s.letGoOf(ctx, f.call)
 	} else {
 		s.calls <- f.call
@@ -80,8 +89,8 @@ func handsOf(batch []result) (hands []ledger.Hand) {
 	return hands
 }
 
-// announce writes down what a call has in hand.
-func (s *session) announce(ctx context.Context, call int, hands []ledger.Hand) error {
+// announce writes down what a call has in hand, at once where no other is under way.
+func (s *session) announce(ctx context.Context, call int, hands []ledger.Hand, alone bool) error {
 	if len(hands) == 0 {
 		return nil
 	}
@@ -92,6 +101,9 @@ func (s *session) announce(ctx context.Context, call int, hands []ledger.Hand) e
 	stored := make(chan error, 1)
 	if err := s.hands.Enqueue(ctx, m, func(_ uint64, err error) { stored <- err }); err != nil {
 		return err
+	}
+	if alone {
+		return s.hands.Flush(ctx)
 	}
 	select {
 	case err := <-stored:
@@ -119,6 +131,42 @@ func (s *session) takeUp(ctx context.Context) error {
 		return err
 	}
 	return s.emptyHands(ctx, calls)
+}
+
+// letGoOf notes that what a call had in hand is not under way any more, and gives its number
+// back. What became of it is in the ledger by now, as far as anything did.
+func (s *session) letGoOf(ctx context.Context, call int) {
+	m, err := ledger.HandMessage(s.Site, call, nil)
+	if err == nil {
+		err = s.hands.Enqueue(ctx, m, func(_ uint64, err error) {
+			if err == nil {
+				s.calls <- call
+			}
+		})
+	}
+	if err != nil {
+		s.breakOff(err)
+	}
+}
+
+// emptyHands says that nothing is in hand: what was before a crash has been looked at.
+func (s *session) emptyHands(ctx context.Context, hands map[int][]ledger.Hand) error {
+	if len(hands) == 0 {
+		return nil
+	}
+	if err := s.records.Flush(ctx); err != nil {
+		return err
+	}
+	for call := range hands {
+		m, err := ledger.HandMessage(s.Site, call, nil)
+		if err != nil {
+			return err
+		}
+		if err := s.hands.Enqueue(ctx, m, s.recorded); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *session) takeUpAll(ctx context.Context, hands []ledger.Hand) error {

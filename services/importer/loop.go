@@ -94,8 +94,10 @@ func (s *session) stuck() error {
 	return nil
 }
 
-// letGo does not wait for what somebody else has to do, when the importer is to stop.
+// letGo begins nothing more, and does not wait for what somebody else has to do, when the
+// importer is to stop.
 func (s *session) letGo() {
+	s.gate.shut.Store(true)
 	if w, ok := s.target.(content.Waiter); ok {
 		w.Release()
 	}
@@ -108,7 +110,7 @@ func (s *session) handedOver(upstream <-chan struct{}) error {
 	if !ok || !isClosed(upstream) {
 		return nil
 	}
-	if n := w.Waiting(); n == 0 || n != s.running || len(s.inbox) > 0 || s.asleep > 0 {
+	if n := w.Waiting(); n == 0 || n < min(s.running, s.Workers) || len(s.inbox) > 0 || s.asleep > 0 {
 		s.waitsSince = time.Time{}
 		return nil
 	}

@@ -60,8 +60,9 @@ type session struct {
 	broken  chan error // from consumers and the ledger
 	due     []*task    // to be tried again now
 	asleep  int        // tasks that wait for a later attempt
-	running int        // calls of the target
-	calls   chan int   // numbers that no call of the target has at the moment
+	running int        // calls of the target, of which some wait at the gate
+	gate    *gate
+	calls   chan int // numbers that no call of the target has at the moment
 	paused  pause
 	told    *control.State // what people have told, and when that changes
 	news    <-chan struct{}
@@ -146,7 +147,7 @@ func newSession(i *Importer) *session {
 		Importer: i, actual: tree.New[*ledger.Entry](), tombstones: map[string]version.Version{}, discarded: map[string]version.Version{},
 		tasks: schedule.New[*task](), lacking: newLacking(), newest: map[string]*task{}, failed: map[string]*deadletter.Entry{}, codes: map[fault.Code]int{},
 		waiting: map[string]map[string]string{}, inbox: make(chan delivery, i.Window),
-		calls: make(chan int, callsPer*i.Workers), results: make(chan finished, i.Workers), kept: make(chan finished, callsPer*i.Workers), again: make(chan *task), broken: make(chan error, 1),
+		calls: make(chan int, callsPer*i.Workers), results: make(chan finished, i.Workers), kept: make(chan finished, callsPer*i.Workers), gate: newGate(i.Workers), again: make(chan *task), broken: make(chan error, 1),
 		paused: pause{retry: newBackoff(), wake: time.NewTimer(time.Hour)},
 		asked:  make(chan func() error), orders: make(chan string, 1), reconnects: i.NC.Stats().Reconnects,
 	}
@@ -271,6 +272,9 @@ func (s *session) say() {
 // hear takes in what people say, and takes up what they let go on.
 func (s *session) hear(ctx context.Context) error {
 	s.told, s.news = s.Control.State()
+	if _, paused := s.told.Site(s.Site); paused {
+		s.gate.shut.Store(true)
+	}
 	for uid, e := range maps.Clone(s.failed) {
 		if e.Code != fault.Paused {
 			continue

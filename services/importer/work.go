@@ -55,7 +55,7 @@ func (s *session) mayCall() bool {
 	if len(s.calls) == 0 {
 		return false
 	}
-	return s.running == 0 || s.running < s.Workers && ready >= s.target.Batch()
+	return s.running == 0 || s.running < aheadPer*s.Workers && ready >= s.target.Batch()
 }
 
 func (s *session) callSize() int {
@@ -235,6 +235,8 @@ func (s *session) operation(t *task, from, to string) content.Op {
 // call lets the target work, and tells live listeners that it does.
 func (s *session) call(ctx context.Context, batch []result) {
 	s.running++
+	s.gate.shut.Store(false)
+	alone := s.running == 1
 	number := <-s.calls
 	for i := range batch {
 		batch[i].hand = s.inHand(&batch[i])
@@ -242,18 +244,30 @@ func (s *session) call(ctx context.Context, batch []result) {
 	}
 	go func() {
 		s.before(ctx, batch)
-		hands := handsOf(batch)
-		err := s.announce(ctx, number, hands)
-		if err == nil {
-			s.apply(ctx, batch)
-		} else {
+		err := s.announce(ctx, number, handsOf(batch), alone)
+		if err != nil {
 			s.breakOff(err) // nothing more can be written down in this session
+		} else {
+			err = s.atTarget(ctx, batch)
 		}
 		for i := range batch {
 			batch[i].err = errors.Join(batch[i].err, err)
 		}
 		s.results <- finished{number, batch}
 	}()
+}
+
+// atTarget makes a call when a worker is free for it.
+func (s *session) atTarget(ctx context.Context, batch []result) error {
+	if err := s.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	s.apply(ctx, batch)
+	if slices.ContainsFunc(batch, func(r result) bool { return r.err != nil && fault.Of(r.err).WholeSite }) {
+		s.gate.shut.Store(true) // before the next one is there
+	}
+	return nil
 }
 
 // apply lets the target carry out the ops that nothing speaks against.
@@ -294,7 +308,7 @@ func (s *session) conclude(ctx context.Context, batch []result) error {
 func (s *session) fail(ctx context.Context, r result, f *fault.Error) error {
 	t := r.task
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(r.err, errShut):
 		s.due = append(s.due, t)
 		return nil
 	case f.Class == fault.Stop:
@@ -340,6 +354,7 @@ func (s *session) pause(f *fault.Error) {
 		s.paused.on, s.paused.since = true, time.Now()
 		s.log.Warn("the site takes no changes at the moment; it is tried again by itself", "code", f.Code, "error", f, "advice", fault.Advice(f.Code))
 	}
+	s.gate.shut.Store(true)
 	s.paused.reason = f
 	s.paused.probe = false
 	s.paused.wake.Reset(s.paused.retry.NextBackOff())

@@ -100,6 +100,11 @@ func (c *Collector) Then(ctx context.Context, done func(err error)) error {
 	return c.enqueue(ctx, entry{done: func(_ uint64, err error) { done(err) }})
 }
 
+// Hurry publishes what waits without waiting for more.
+func (c *Collector) Hurry(ctx context.Context) error {
+	return c.enqueue(ctx, entry{hurry: true})
+}
+
 // Flush publishes what waits without waiting for more, and returns when it is
 // stored, or failed.
 func (c *Collector) Flush(ctx context.Context) error {

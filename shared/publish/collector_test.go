@@ -95,7 +95,7 @@ func TestCollectorGathersConcurrentCallers(t *testing.T) {
 	}
 }
 
-func TestFlushAndALoneBarrierDoNotWait(t *testing.T) {
+func TestFlushHurryAndALoneBarrierDoNotWait(t *testing.T) {
 	l := newLog(t, brokertest.Start(t), nil)
 	c := publish.NewCollector(l.publisher(publish.Options{}), publish.CollectorOptions{MaxWait: time.Hour})
 	ran := make(chan error, 1)
@@ -113,6 +113,15 @@ func TestFlushAndALoneBarrierDoNotWait(t *testing.T) {
 	}
 	if _, id := l.newest("a"); id != "1" {
 		t.Errorf("newest is %q", id)
+	}
+	if err := c.Enqueue(t.Context(), message("a", "2"), func(_ uint64, err error) { ran <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Hurry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ran; err != nil {
+		t.Error(err)
 	}
 	if err := closeIt(t, c); err != nil {
 		t.Fatal(err)
