@@ -19,9 +19,12 @@ import (
 // coalesce is how long an exporter waits after a hint for further ones.
 const coalesce = 20 * time.Millisecond
 
-// cycles scans again and again until soft ends or a scan fails.
+// cycles scans again and again until soft ends, a scan fails, or the lease is lost.
 func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
 	for soft.Err() == nil {
+		if err := hard.Err(); err != nil {
+			return err
+		}
 		if e.isPaused(soft) {
 			continue
 		}
@@ -29,7 +32,7 @@ func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
 		left, err := e.cycle(soft, hard)
 		switch {
 		case errors.Is(err, errGuarded):
-			e.waitForWord(soft)
+			e.waitForWord(soft, hard)
 			continue
 		case err != nil:
 			return err
@@ -40,7 +43,7 @@ func (e *Exporter) cycles(soft, hard context.Context, progress func()) error {
 		if left > 0 {
 			next = e.LookAgain
 		}
-		e.sleep(soft, next, time.Since(start))
+		e.sleep(soft, hard, next, time.Since(start))
 	}
 	return nil
 }
@@ -67,16 +70,17 @@ func (e *Exporter) isPaused(ctx context.Context) bool {
 	return true
 }
 
-// sleep waits for a hint or the next scan. A scan that took long is not repeated
-// without a pause as long, however many hints come.
-func (e *Exporter) sleep(ctx context.Context, next, took time.Duration) {
+// sleep waits for a hint, the next scan, or the end of the lease. A scan that took long is
+// not repeated without a pause as long, however many hints come.
+func (e *Exporter) sleep(soft, hard context.Context, next, took time.Duration) {
 	_, changed := e.Control.State()
 	select {
-	case <-ctx.Done():
+	case <-soft.Done():
+	case <-hard.Done():
 	case <-time.After(next):
 	case <-changed:
 	case <-e.hints:
-		wait(ctx, max(coalesce, min(took, e.Rescan)))
+		wait(soft, max(coalesce, min(took, e.Rescan)))
 	}
 	select {
 	case <-e.hints:

@@ -179,6 +179,19 @@ func TestWhatARunningExportersLogLosesIsPublishedAgain(t *testing.T) {
 	})
 }
 
+func TestALogThatIsDeletedUnderAnIdleExporterIsMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	w.fill(5)
+	w.start(w.exporter(func(o *Options) { o.Rescan = time.Hour }))
+	w.eventually("all is in the log", func() bool { return len(w.log()) == 6 })
+	time.Sleep(200 * time.Millisecond) // until it waits for the next scan
+	w.must(w.js.DeleteStream(t.Context(), subject.ExportStream("hq")))
+	w.eventually("the whole log is there again", func() bool {
+		_, err := w.js.Stream(t.Context(), subject.ExportStream("hq"))
+		return err == nil && len(w.log()) == 6
+	})
+}
+
 // firstChange gives the sequence of a change, and not of the lease.
 func firstChange(t *testing.T, s jetstream.Stream) uint64 {
 	t.Helper()

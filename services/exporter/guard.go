@@ -63,6 +63,6 @@ func (e *Exporter) endGuard(ctx context.Context, g control.Guard, waits bool) er
 }
 
 // waitForWord waits until somebody says something, or the source may be back.
-func (e *Exporter) waitForWord(ctx context.Context) {
-	e.sleep(ctx, e.Rescan, 0)
+func (e *Exporter) waitForWord(soft, hard context.Context) {
+	e.sleep(soft, hard, e.Rescan, 0)
 }

@@ -40,6 +40,10 @@ const (
 // or may have.
 var ErrLost = errors.New("another process has taken over, this one stands by")
 
+// errGone is the cause when the stream is gone that keeps the lease. It does not come back by
+// itself, so that nobody should wait until the lease expires.
+var errGone = errors.New("somebody has removed the stream, and the lease with it; it is made anew")
+
 func lost() error { return fault.OfSite(fault.Retry, fault.LeaseLost, ErrLost) }
 
 // Lease is the right to write into one stream. Its methods may be called from several
@@ -166,6 +170,9 @@ func (l *Lease) Keep(ctx context.Context) error {
 		case isRefused(err):
 			l.drop()
 			return lost()
+		case err != nil && l.isGone(ctx):
+			l.drop()
+			return fault.OfSite(fault.Retry, fault.BrokerDown, fmt.Errorf("renew the lease in %s: %w", l.stream, errGone))
 		case err != nil:
 			l.log.Warn("the lease could not be renewed", "lease", l.subject, "error", err)
 		}
@@ -173,6 +180,12 @@ func (l *Lease) Keep(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// isGone tells whether the broker answers and has no such stream.
+func (l *Lease) isGone(ctx context.Context) bool {
+	_, err := l.js.Stream(ctx, l.stream)
+	return errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // Err is nil while this process has the lease, by its own clock.
@@ -241,8 +254,8 @@ func (c *leased) Err() error {
 }
 
 // Hold waits for the lease, does work while it is held, and gives it up. The context of
-// work is that of hard, and ends when the lease is lost; the error is then a fault around
-// ErrLost. When ctx ends before the lease is there, the error is the cause of that.
+// work is that of hard, and ends when the lease is lost; the error is then a fault that says
+// how. When ctx ends before the lease is there, the error is the cause of that.
 func (l *Lease) Hold(ctx, hard context.Context, waiting func(Holder), work func(held context.Context) error) error {
 	if err := l.Acquire(ctx, waiting); err != nil {
 		if ctx.Err() != nil {
@@ -254,7 +267,7 @@ func (l *Lease) Hold(ctx, hard context.Context, waiting func(Holder), work func(
 	var keeping sync.WaitGroup
 	keeping.Go(func() { end(l.Keep(held)) })
 	err := work(l.Context(held))
-	if cause := context.Cause(held); errors.Is(cause, ErrLost) {
+	if cause := context.Cause(held); errors.Is(cause, ErrLost) || errors.Is(cause, errGone) {
 		err = cause
 	}
 	end(nil)

@@ -150,6 +150,27 @@ func TestKeepHoldsALeaseLongerThanItsTerm(t *testing.T) {
 	}
 }
 
+func TestALeaseIsLostAtTheNextRenewalWhenItsStreamIsRemoved(t *testing.T) {
+	l := newLedger(t)
+	a := l.lease()
+	a.term = time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := a.Hold(ctx, ctx, nil, func(held context.Context) error {
+		if err := l.js.DeleteStream(held, subject.LedgerStream("paris")); err != nil {
+			return err
+		}
+		<-held.Done()
+		if err := l.write(ctx, a, 1); fault.Of(err).Code != fault.LeaseLost {
+			t.Errorf("a write afterwards: %v", err)
+		}
+		return nil
+	})
+	if !errors.Is(err, errGone) {
+		t.Errorf("the work ends with %v", err)
+	}
+}
+
 func TestTheLeaseOfADeadProcessIsFreeAtOnce(t *testing.T) {
 	child := exec.CommandContext(t.Context(), "sleep", "60")
 	if err := child.Start(); err != nil {
