@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"synchro.example/shared/config"
 	"synchro.example/shared/dashboard"
 	"synchro.example/shared/fault"
@@ -38,30 +40,62 @@ func Serve(ctx context.Context, env *Env, parts []lifecycle.Part) error {
 	return lifecycle.Run(ctx, Grace, parts...)
 }
 
-// Run loads a configuration, connects to the broker, which must be running, and
-// serves what open gives.
+// startPatience is how long a service that starts waits for the broker.
+const startPatience = 30 * time.Second
+
+// Run loads a configuration, connects to the broker, which it waits for, and serves what
+// open gives.
 func Run(ctx context.Context, file, site string, log *slog.Logger, open Parts) error {
 	c, err := config.Load(file)
 	if err != nil {
 		return err
 	}
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 100*time.Millisecond, 2*time.Second
+	s, err := backoff.Retry(ctx, func() (*opened, error) {
+		s, err := start(ctx, c, site, log, open)
+		if f := fault.Of(err); err != nil && (f.Class != fault.Retry || f.Code != fault.BrokerDown) {
+			err = backoff.Permanent(err)
+		}
+		return s, err
+	}, backoff.WithBackOff(b), backoff.WithMaxElapsedTime(startPatience), backoff.WithNotify(func(err error, _ time.Duration) {
+		log.Warn("the broker is not ready, it is tried again for a while", "for", startPatience, "error", err)
+	}))
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // it was told to stop
+	case err != nil:
+		return err
+	}
+	defer s.env.NC.Close()
+	return Serve(ctx, s.env, s.parts)
+}
+
+// opened is a service that is ready to run.
+type opened struct {
+	env   *Env
+	parts []lifecycle.Part
+}
+
+func start(ctx context.Context, c *config.Config, site string, log *slog.Logger, open Parts) (s *opened, err error) {
 	nc, err := Dial(ctx, c, "synchro "+site, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer nc.Close()
+	defer func() {
+		if err != nil {
+			nc.Close()
+		}
+	}()
 	env, err := NewEnv(c, nc, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := env.Follow(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	parts, err := open(ctx, env, site)
-	if err != nil {
-		return err
-	}
-	return Serve(ctx, env, parts)
+	return &opened{env, parts}, err
 }
 
 // Main is the whole of a service's own program: options, signals, exit status.

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"synchro.example/shared/subject"
@@ -44,4 +45,30 @@ func storedFor(t *testing.T, receivers int) stored {
 		s.relayed, states[subject.ImportStream("public")].Bytes,
 		float64(states[subject.ExportStream(source)].LastSeq+s.relayed)/float64(changes), ledgers)
 	return s
+}
+
+func TestServicesThatAreStartedBeforeTheBrokerWaitForIt(t *testing.T) {
+	w := newWorld(t, "paris")
+	w.add("pages", 20)
+	early := []*process{w.start(synchro, "importer", "--site", "paris"), w.start(synchro, "exporter", "--site", source), w.start(synchro, "relay")}
+	w.eventually("all of them wait", func() string {
+		for _, p := range early {
+			if !strings.Contains(p.output(), "the broker is not ready") {
+				return p.name + " does not say so"
+			}
+		}
+		return ""
+	})
+	w.start(synchro, "broker")
+	w.eventually("paris has everything", func() string { return differences(w.look(source, true), w.look("paris", true)) })
+	early[0].stop()
+}
+
+func TestAServiceThatWaitsForTheBrokerCanBeStopped(t *testing.T) {
+	w := newWorld(t, "paris")
+	p := w.start(synchro, "importer", "--site", "paris")
+	w.eventually("it waits", func() string {
+		return map[bool]string{false: "it does not"}[strings.Contains(p.output(), "the broker is not ready")]
+	})
+	p.stop()
 }
