@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -134,6 +135,8 @@ func (d *dialer) explain(ctx context.Context, url string, err error) error {
 		return fault.Errorf(fault.Stop, fault.Misconfigured, "the broker at %s refuses this client: %w; check its token or credentials", url, err)
 	case answered && isTLS(err):
 		return fault.Errorf(fault.Stop, fault.Misconfigured, "no trusted connection to the broker at %s: %w; check the tls settings of both ends", url, err)
+	case answered && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, nats.ErrTimeout)):
+		return fault.OfSite(fault.Retry, fault.BrokerDown, fmt.Errorf("the broker at %s broke off: %w; is it about to stop, or no NATS broker?", url, err))
 	case answered:
 		return fault.Errorf(fault.Stop, fault.Misconfigured, "something answers at %s, but it is not a NATS broker: %w", url, err)
 	case errors.Is(refusal, syscall.ECONNREFUSED) || errors.Is(refusal, syscall.ENOENT):

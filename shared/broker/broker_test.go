@@ -99,6 +99,27 @@ func TestDialSaysThatSomethingElseAnswers(t *testing.T) {
 	}
 }
 
+func TestABrokerThatBreaksOffIsTriedAgain(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close() // as a broker that is killed does
+		}
+	}()
+	_, err = broker.Dial(t.Context(), broker.Options{URL: "nats://" + l.Addr().String()})
+	if broker.IsAbsent(err) || fault.Of(err).Class != fault.Retry || fault.Of(err).Code != fault.BrokerDown {
+		t.Errorf("%v is classed wrongly", err)
+	}
+}
+
 func TestDialEndsWithItsContext(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts and says nothing
 	if err != nil {
