@@ -328,3 +328,32 @@ func TestANoteThatCouldNotBeDroppedIsDroppedLater(t *testing.T) {
 		t.Error("the note is still there")
 	}
 }
+
+func TestAFileThatIsNotAsExpectedIsLeftAsItStands(t *testing.T) {
+	root := newTree(t)
+	target := newTarget(t, Options{Path: root})
+	must(t, apply(t, target, file("edited").op("", "a"), file("other").op("", "b")))
+	a, b := look(t, filepath.Join(root, "a")), look(t, filepath.Join(root, "b"))
+	for name, op := range map[string]content.Op{
+		"newer":    file("newer").op("a", "a"),
+		"moved":    file("edited").op("a", "c"),
+		"replaced": file("other").op("b", "a"),
+		"removed":  removal("a", content.TypeFile),
+	} {
+		var asked []string
+		op.Found = func(path, fingerprint string) error {
+			asked = append(asked, path)
+			if want := map[string]string{"a": a.fingerprint(), "b": b.fingerprint()}[path]; fingerprint != want {
+				t.Errorf("%s: %s is said to be %q, and is %q", name, path, fingerprint, want)
+			}
+			if path == "a" {
+				return fault.Errorf(fault.Retry, fault.Edited, "it was edited")
+			}
+			return nil
+		}
+		wantCode(t, apply(t, target, op), fault.Edited)
+		if len(asked) == 0 || look(t, filepath.Join(root, "a")) != a || look(t, filepath.Join(root, "b")) != b {
+			t.Errorf("%s: what stands there is another one than before", name)
+		}
+	}
+}
