@@ -53,9 +53,9 @@ func (p *parser) checkCircle(c *Config, site string) {
 		return
 	}
 	names := strings.Join(circle, ", ")
-	switch {
-	case s.Folder == nil || s.Folder.Form == FormObjects:
-		p.add("sites."+site, "lies on a circle of channels (%s); in this version only folders of files can", names)
+	switch why := s.offCircle(); {
+	case why != "":
+		p.add("sites."+site, "lies on a circle of channels (%s); in this version only folders of files can: %s", names, why)
 	case len(s.Plugins) > 0:
 		p.add("sites."+site+".plugins", "cannot be on a circle of channels (%s): what a plugin makes of a change would come back as another one", names)
 	case len(s.Locate) > 0:
@@ -63,6 +63,23 @@ func (p *parser) checkCircle(c *Config, site string) {
 	case s.Drift == DriftRepair:
 		p.add("sites."+site+".drift", "cannot be %s on a circle of channels (%s): what is edited here goes to the others", DriftRepair, names)
 	}
+}
+
+// offCircle says why a site cannot lie on a circle; empty when it can. Its driver has to tell
+// what came through Synchro from what was made there, and to leave alone what was edited
+// since it was looked at.
+func (s Site) offCircle() string {
+	switch {
+	case s.Queue != nil:
+		return "what a classic site has imported it exports again as its own"
+	case s.Plone != nil:
+		return "Plone cannot be asked to write something only if nobody has edited it meanwhile"
+	case s.Seed != nil:
+		return "an export takes nothing"
+	case s.Folder != nil && s.Folder.Form == FormObjects:
+		return "an object is several files there, which cannot be looked at and written as one"
+	}
+	return ""
 }
 
 // checkMixed refuses that one channel leads on round a circle and out of it, where something can

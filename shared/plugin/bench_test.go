@@ -25,7 +25,7 @@ func BenchmarkCalls(b *testing.B) {
 	nc := brokertest.Connect(b, s)
 	answerInGo(b, nc, "in-go")
 	languages := []struct{ id, format string }{{"in-go", config.FormatMsgpack}, {"in-go", config.FormatJSON}}
-	if exec.Command("python3", "-c", "import nats").Run() == nil {
+	if exec.CommandContext(b.Context(), "python3", "-c", "import nats").Run() == nil {
 		answerInPython(b, s.URL())
 		languages = append(languages, struct{ id, format string }{"image-names", config.FormatJSON})
 	}

@@ -188,10 +188,15 @@ func (d date) attribute(_ *run, name string) (starlark.Value, error) {
 	if f := dateParts[name]; f != nil {
 		return starlark.MakeInt(f(d.t)), nil
 	}
-	if dateTexts[name] != nil || strings.Contains(dateMethods, " "+name+" ") || dateOrders[name] != syntax.ILLEGAL {
+	if d.has(name) {
 		return nil, reasonf("%s is a method of a date; write %s()", name, name)
 	}
 	return nil, absentf("a date has no %s", name)
+}
+
+// has tells whether a date has a method.
+func (date) has(name string) bool {
+	return dateParts[name] != nil || dateTexts[name] != nil || strings.Contains(dateMethods, " "+name+" ") || dateOrders[name] != syntax.ILLEGAL
 }
 
 const dateMethods = " strftime timeTime earliestTime latestTime "

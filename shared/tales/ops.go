@@ -212,6 +212,9 @@ func noAttribute(x starlark.Value, name string) error {
 	if hint, ok := elsewhere[name]; ok {
 		return reasonf("%s has no %s here; %s", a(x), name, hint)
 	}
+	if d, ok := toDate(x); ok && isText(x) && d.has(name) {
+		return absentf("%s has no %s; for text that is a date, write DateTime(x).%s()", a(x), name, name)
+	}
 	return absentf("%s has no %s", a(x), name)
 }
 
