@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"synchro.example/shared/content"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
 )
@@ -68,7 +69,7 @@ func Message(subj string, c *content.Change, fingerprint, identity string) (*nat
 }
 
 // Forward makes the message that passes an envelope on under another subject: the
-// same bytes, without what only the export log needs.
+// same bytes, without what only the export log needs, unless that is signed as well.
 func Forward(subj string, header nats.Header, body []byte) *nats.Msg {
 	m := nats.NewMsg(subj)
 	m.Data = body
@@ -81,6 +82,7 @@ func Forward(subj string, header nats.Header, body []byte) *nats.Msg {
 			m.Header.Set(key, v)
 		}
 	}
+	signature.Carry(m.Header, header)
 	return m
 }
 

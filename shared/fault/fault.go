@@ -45,6 +45,7 @@ const (
 	Unsupported   Code = "unsupported"
 	Invalid       Code = "invalid"
 	SchemaUnknown Code = "schema-unknown"
+	Untrusted     Code = "untrusted"
 	BlobMissing   Code = "blob-missing"
 	BlobDamaged   Code = "blob-damaged"
 	BrokerDown    Code = "broker-down"
@@ -87,6 +88,7 @@ var advice = map[Code]string{
 	Unsupported:   "This driver cannot hold such an object; leave it out of the channel.",
 	Invalid:       "The change is malformed; look at its source, then discard it.",
 	SchemaUnknown: "The change was written by a newer version; upgrade this service, then replay.",
+	Untrusted:     "Somebody else has written it into the broker, or a key is missing: compare sites.NAME.sign and signed_by, find out who can write there, then replay; `synchro reconcile --repair` sends what is right again.",
 	BlobMissing:   "The source has been asked to send the bytes again; the change is tried again by itself.",
 	BlobDamaged:   "The source has been asked to send the bytes again; the change is tried again by itself.",
 	BrokerDown:    "Bring the broker back; work goes on by itself.",
@@ -123,7 +125,7 @@ func Advice(c Code) string {
 // passing are the codes whose cause may go away without anybody telling Synchro.
 var passing = map[Code]bool{
 	Unknown: true, TargetDown: true, TargetMissing: true, DiskFull: true, Permission: true, NotEmpty: true,
-	PathTaken: true, ParentMissing: true, BlobMissing: true, BlobDamaged: true, ReadFailed: true, SchemaUnknown: true,
+	PathTaken: true, ParentMissing: true, BlobMissing: true, BlobDamaged: true, ReadFailed: true, SchemaUnknown: true, Untrusted: true,
 	Locked: true, Conflict: true, PluginFailed: true, Edited: true,
 }
 

@@ -274,6 +274,12 @@ const (
 	HeaderWithdrawn   = "Synchro-Withdrawn"   // "1" on the removal of what has only left a channel
 	HeaderEntry       = "Synchro-Entry"       // an entry of ErrorStream: msgpack, in base64
 	HeaderStored      = "Synchro-Stored"      // version of the software that wrote it
+	HeaderSignedBy    = "Synchro-Signed-By"   // public nkey of who has signed the message
+	HeaderBody        = "Synchro-Body"        // SHA-256 of a signed body, hexadecimal
+	HeaderSignature   = "Synchro-Signature"   // over the subject and all other headers of ours
+
+	// HeaderPrefix begins each of them, and no other.
+	HeaderPrefix = "Synchro-"
 )
 
 // maxToken is the longest uid that stands in a subject as it is.
@@ -301,6 +307,16 @@ func plain(uid string) bool {
 		}
 	}
 	return true
+}
+
+// UIDAt gives the uid of what lies on a subject of a log: the one that it claims to have where
+// the subject is made of that, else the token, which names it well enough.
+func UIDAt(subj, claimed string) string {
+	token := subj[strings.LastIndexByte(subj, '.')+1:]
+	if Token(claimed) == token {
+		return claimed
+	}
+	return token
 }
 
 // Quote makes any bytes fit for a header's value: what is not printable ASCII, and
