@@ -16,6 +16,7 @@ import (
 	"synchro.example/shared/config"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/service"
+	"synchro.example/shared/signature"
 )
 
 // OpenSender makes the sender of a configured queue.
@@ -31,10 +32,17 @@ func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sen
 	if err != nil {
 		return nil, err
 	}
+	key, err := signature.ForSite(site, s.Sign, s.SignedBy)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil && len(s.SignedBy) > 0 {
+		return nil, signature.Missing(site)
+	}
 	return sender.New(ctx, sender.Options{
 		Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed, NC: env.NC, JS: env.JS, Log: env.Log, Control: env.Control,
 		Look: time.Duration(s.Queue.Rescan), Keep: time.Duration(s.Queue.Keep), Tombstones: time.Duration(env.Config.Tombstones),
-		Host: service.Host(), Software: service.Software(),
+		Host: service.Host(), Software: service.Software(), Key: key,
 	})
 }
 

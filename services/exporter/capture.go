@@ -10,11 +10,9 @@ import (
 	"slices"
 
 	"synchro.example/shared/blob"
-	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
-	"synchro.example/shared/subject"
 )
 
 // captured is a step with what was read for it.
@@ -107,7 +105,7 @@ func (e *Exporter) readBefore(ctx context.Context, c *captured, part *content.Pa
 	if !part.Stable || !known || old.fingerprint != c.fingerprint {
 		return content.Payload{}, false
 	}
-	change, err := changelog.NewestChange(ctx, e.JS, subject.ExportStream(e.Site), subject.ExportToProcess(e.Site, c.step.uid))
+	change, err := e.newest(ctx, c.step.uid)
 	if change == nil || err != nil {
 		return content.Payload{}, false
 	}
@@ -147,7 +145,7 @@ func (e *Exporter) upload(ctx context.Context, c *captured, p *content.Payload, 
 // know them costs an upload and nothing else.
 func (e *Exporter) storedChunks(ctx context.Context, uid string) map[content.Digest]bool {
 	stored := map[content.Digest]bool{}
-	old, err := changelog.NewestChange(ctx, e.JS, subject.ExportStream(e.Site), subject.ExportToProcess(e.Site, uid))
+	old, err := e.newest(ctx, uid)
 	if old == nil || err != nil {
 		return stored
 	}

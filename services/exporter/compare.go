@@ -19,6 +19,8 @@ type step struct {
 	// aside gives the object a name of its own for a moment, because its place and
 	// the one it goes to are part of a ring.
 	aside bool
+	// resigned says that the log has the removal already, and only lacks its signature.
+	resigned bool
 }
 
 // comparison matches a listing with the inventory.
@@ -99,7 +101,7 @@ func (c *comparison) match(item *content.Item) {
 		c.shielded[uid] = true
 		return
 	}
-	if k, _ := c.inv.tree.Get(uid); isKnown && k.fingerprint == item.Fingerprint && c.stands(uid, place) && c.site.versionOf(uid) <= k.version {
+	if k, _ := c.inv.tree.Get(uid); isKnown && !k.unsigned && k.fingerprint == item.Fingerprint && c.stands(uid, place) && c.site.versionOf(uid) <= k.version {
 		return
 	}
 	c.add(&step{uid: uid, place: place, path: item.Path, item: *item})

@@ -7,9 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
-	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/status"
 	"synchro.example/shared/subject"
@@ -149,6 +150,7 @@ func (e *Exporter) difference(ctx context.Context, items []content.Item) (differ
 	defer e.mu.Unlock()
 	c := compare(e.inv, e.known(), items)
 	e.passOn(c)
+	c.signRemovals()
 	d := c.arranged()
 	d.busy = e.quiet(&d)
 	return d, nil
@@ -173,15 +175,18 @@ func (e *Exporter) load(ctx context.Context) error {
 	}
 	var inv *inventory
 	start, log := time.Now(), subject.ExportStream(e.Site)
+	deep := e.distrust.Swap(false) && e.own != nil
 	err := e.doctor.Reading(ctx, log, func() error {
 		inv = newInventory(e.idsFrom())
-		return changelog.WholeHeads(ctx, e.JS, log, func(_ uint64, h envelope.Head) { inv.add(h) }, func(subj string, err error) {
-			e.log.Error("a message of the log cannot be read, its object is exported again", "subject", subj, "error", err)
+		return changelog.Scan(ctx, e.JS, log, changelog.Options{HeadersOnly: !deep, Whole: true}, func(m jetstream.Msg) error {
+			e.takeIn(inv, m, deep)
+			return nil
 		})
 	})
 	if err != nil {
 		return err
 	}
+	e.tellUnsigned(inv)
 	if e.clock == nil {
 		e.clock = version.NewClock(inv.newest, nil)
 		if n := len(e.Circle); n > 0 { // relays have the slots between

@@ -26,6 +26,7 @@ import (
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/salvage"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -64,6 +65,10 @@ type Options struct {
 	Circle []string
 	// Host and Software are kept with failures.
 	Host, Software string
+	// Key signs what is published; nothing is signed when nil.
+	Key *signature.Key
+	// Rule says who must have signed what the log has; anybody may when nil.
+	Rule *signature.Rule
 }
 
 func (o *Options) setDefaults() {
@@ -82,6 +87,7 @@ type Exporter struct {
 	publisher *publish.Publisher
 	blobs     *blob.Store
 	failures  *failures
+	own       *signature.Rule // for what is signed with Key
 	doctor    *salvage.Doctor
 	clock     *version.Clock
 	hints     chan struct{}
@@ -93,6 +99,7 @@ type Exporter struct {
 	circle *circle         // nil for a site that lies on none
 
 	reread   atomic.Bool // the log is to be read again
+	distrust atomic.Bool // with all bodies
 	troubled atomic.Bool // something keeps, or kept, the site from being exported
 	done     atomic.Int64
 	report   atomic.Pointer[status.Report]
@@ -114,6 +121,9 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	e.lease = lease.New(o.JS, subject.ExportStream(o.Site), subject.ExportLease(o.Site), e.log)
 	e.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: e.lease})
 	e.failures = newFailures(e)
+	if o.Key != nil {
+		e.own = signature.OfSource(o.Site, []string{o.Key.Public()})
+	}
 	return e, nil
 }
 
@@ -175,6 +185,9 @@ var errBusy = errors.New("another exporter of the site is at work; stop it, or l
 // tenure is work while this process has the site's lease, for which it waits until
 // waiting ends.
 func (e *Exporter) tenure(waiting, hard context.Context, work func(held context.Context) error) error {
+	if e.Rule != nil && e.Key == nil {
+		return signature.Missing(e.Site)
+	}
 	if err := e.ensure(hard); err != nil {
 		return err
 	}
@@ -206,6 +219,7 @@ func (e *Exporter) watch(ctx context.Context) {
 
 // order has the log read again now.
 func (e *Exporter) order(string) {
+	e.Distrust()
 	e.reread.Store(true)
 	e.hint()
 }

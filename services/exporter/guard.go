@@ -24,7 +24,7 @@ var errGuarded = errors.New("more would be removed than one cycle may")
 func (e *Exporter) guard(ctx context.Context, steps []*step) error {
 	g := control.Guard{Site: e.Site, Objects: e.inv.tree.Len()}
 	for _, s := range steps {
-		if s.removed && e.lineFor(s, content.Digest{}, "") == nil { // else another site has let it pass
+		if s.removed && !s.resigned && e.lineFor(s, content.Digest{}, "") == nil { // else another site has let it pass
 			g.Removals++
 			if len(g.Sample) < samplePaths {
 				g.Sample = append(g.Sample, s.path)

@@ -20,6 +20,8 @@ type known struct {
 	read        content.Digest // the same before plugins have changed anything
 	fingerprint string
 	identity    string
+	// unsigned says that the log has it without the signature that it should have.
+	unsigned bool
 }
 
 // inventory is the source as its log has it.
@@ -29,10 +31,18 @@ type inventory struct {
 	byIdentity map[string]string
 	gone       map[string]version.Version // removals, by uid
 	newest     version.Version            // of everything ever in the log, removals too
+	// unsigned are the removals that the log has without the signature that they should have.
+	unsigned map[string]departed
+}
+
+// departed is where an object stood that is gone.
+type departed struct {
+	place tree.Place
+	kind  string
 }
 
 func newInventory(site string) *inventory {
-	return &inventory{site: site, tree: tree.New[known](), byIdentity: map[string]string{}, gone: map[string]version.Version{}}
+	return &inventory{site: site, tree: tree.New[known](), byIdentity: map[string]string{}, gone: map[string]version.Version{}, unsigned: map[string]departed{}}
 }
 
 func (inv *inventory) clone() *inventory {
@@ -76,12 +86,14 @@ func (inv *inventory) put(uid string, p tree.Place, k known) {
 		inv.byIdentity[k.identity] = uid
 	}
 	delete(inv.gone, uid)
+	delete(inv.unsigned, uid)
 	inv.tree.Put(uid, p, k)
 }
 
 func (inv *inventory) remove(uid string, v version.Version) {
 	inv.forgetIdentity(uid)
 	inv.tree.Remove(uid)
+	delete(inv.unsigned, uid)
 	inv.gone[uid] = v
 }
 

@@ -12,6 +12,7 @@ import (
 	"synchro.example/shared/plugin"
 	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
+	"synchro.example/shared/signature"
 )
 
 // Open makes the exporter of a configured site.
@@ -28,6 +29,10 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 		return nil, err
 	}
 	env.Control.Recognise(site, source)
+	key, err := signature.ForSite(site, s.Sign, s.SignedBy)
+	if err != nil {
+		return nil, err
+	}
 	rescan, lookAgain := s.Rescan()
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
@@ -38,6 +43,7 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 		Preflight: func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Source: true}, env.Log) },
 		Circle:    env.Config.Circle(site),
 		Host:      service.Host(), Software: service.Software(),
+		Key: key, Rule: signature.OfSource(site, s.SignedBy),
 	})
 }
 

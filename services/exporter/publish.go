@@ -18,6 +18,7 @@ import (
 	"synchro.example/shared/ledger"
 	"synchro.example/shared/subject"
 	"synchro.example/shared/tree"
+	"synchro.example/shared/version"
 )
 
 // Bounds of the pipeline from reading to the log.
@@ -130,16 +131,12 @@ func (e *Exporter) take(ctx context.Context, b *batch, c captured, out *outcome)
 	digest := content.DigestOf(c.payloads)
 	line := e.lineFor(c.step, digest, c.fingerprint)
 	k := known{kind: c.step.item.Type, digest: digest, read: c.read, fingerprint: c.fingerprint, identity: c.step.item.Identity, version: old.version}
-	if at, _ := e.placeOf(c.step.uid); isKnown && !c.step.removed && !e.isOverlaid(c.step.uid) && old.digest == digest && at == c.step.place && markOf(old.fingerprint) == markOf(c.fingerprint) {
+	if at, _ := e.placeOf(c.step.uid); isKnown && !old.unsigned && !c.step.removed && !e.isOverlaid(c.step.uid) && old.digest == digest && at == c.step.place && markOf(old.fingerprint) == markOf(c.fingerprint) {
 		out.unchanged++
 		e.remember(c.step, k)
 		return nil
 	}
-	if line != nil {
-		k.version = line.Version
-	} else {
-		k.version = e.clock.Next()
-	}
+	k.version = e.versionFor(c.step, k, old, line)
 	m, err := e.message(&c, k, old, line)
 	if err != nil {
 		c.err = err
@@ -244,7 +241,24 @@ func (e *Exporter) message(c *captured, k, old known, line *ledger.Entry) (*nats
 	if err == nil && s.removed {
 		m.Header.Set(jetstream.MsgTTLHeader, e.Tombstones.Truncate(time.Second).String())
 	}
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	return m, e.Key.Sign(m.Subject, m)
+}
+
+// versionFor gives the version of a step. What the log has had before keeps its own when it
+// is only signed.
+func (e *Exporter) versionFor(s *step, k, old known, line *ledger.Entry) version.Version {
+	switch at, _ := e.placeOf(s.uid); {
+	case line != nil:
+		return line.Version
+	case s.resigned && e.goneSince(s.uid) > 0:
+		return e.goneSince(s.uid)
+	case !s.removed && old.unsigned && old.version > 0 && old.digest == k.digest && at == s.place:
+		return old.version
+	}
+	return e.clock.Next()
 }
 
 func (b *batch) add(ctx context.Context, m *nats.Msg, uid string, uploads []blob.Result) error {

@@ -12,6 +12,7 @@ import (
 // process exports; what changes meanwhile may show as a difference.
 func (e *Exporter) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 	e.forget()
+	e.Distrust()
 	if err := e.load(ctx); err != nil {
 		return nil, err
 	}
@@ -47,10 +48,14 @@ func (e *Exporter) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 func (e *Exporter) verifyStep(ctx context.Context, s *step) (what string, err error) {
 	k, known := e.old(s.uid)
 	switch {
+	case s.resigned:
+		return "", nil
 	case s.removed:
 		return reconcile.Extra, nil
 	case !known:
 		return reconcile.Missing, nil
+	case k.unsigned && e.Rule != nil:
+		return reconcile.Different, nil
 	case !e.stands(s.uid, s.place):
 		return reconcile.Different, nil
 	}

@@ -27,7 +27,7 @@ func (c *Config) resolve(dir string) {
 		if s.Queue != nil {
 			paths = append(paths, &s.Queue.Path)
 		}
-		for _, p := range []*string{&s.ZEXPAllow, &s.Mirror} {
+		for _, p := range []*string{&s.ZEXPAllow, &s.Mirror, &s.Sign} {
 			if *p != "" && !filepath.IsAbs(*p) {
 				*p = filepath.Join(dir, *p)
 			}
@@ -42,6 +42,12 @@ func (c *Config) resolve(dir string) {
 		if s.Seed != nil {
 			paths = append(paths, &s.Seed.Path)
 		}
+	}
+	for name, ch := range c.Channels {
+		if ch.Sign != "" && !filepath.IsAbs(ch.Sign) {
+			ch.Sign = filepath.Join(dir, ch.Sign)
+		}
+		c.Channels[name] = ch
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -72,6 +78,7 @@ func (p *parser) check(c *Config) {
 		p.checkCircle(c, site)
 	}
 	p.checkFolders(c)
+	p.checkSecrets(c)
 	if l := c.HTTP.Listen; l != "" {
 		p.checkAddress("http.listen", l)
 	}
@@ -105,6 +112,7 @@ func (p *parser) checkSite(key, name string, s Site) {
 		p.checkNoQueue(key, s)
 	}
 	p.checkAccept(key, s)
+	p.checkKeys(key, s.SignedBy)
 	switch s.drivers() {
 	case 1:
 	case 0:
@@ -172,6 +180,7 @@ func (p *parser) checkChannel(key, name string, c *Config) {
 	if ch.Parents != ParentsBare && ch.Parents != ParentsRequire {
 		p.add(key+".parents", "is %q, want %s or %s", ch.Parents, ParentsBare, ParentsRequire)
 	}
+	p.checkSigned(key, ch, c.Sites[ch.From])
 	p.checkKnown(key+".from", ch.From, c)
 	if len(ch.To) == 0 {
 		p.add(key+".to", "is empty; name at least one receiving site")

@@ -86,6 +86,12 @@ type Site struct {
 	Locate []locate.Rule `yaml:"locate"`
 	// Plugins are what the site asks about its changes, beside its driver.
 	Plugins []Plugin `yaml:"plugins"`
+	// Sign is a file with the seed of the key that signs what the site sends; nothing is
+	// signed when empty.
+	Sign string `yaml:"sign"`
+	// SignedBy are the keys of which one must have signed what comes from the site; anybody
+	// may have written it when empty.
+	SignedBy []string `yaml:"signed_by"`
 }
 
 // Rules gives the compiled rules of Locate.
@@ -138,6 +144,11 @@ type Channel struct {
 	// Parents says what becomes of an object that meets the expression in a container that
 	// does not: ParentsBare, which is the default, or ParentsRequire.
 	Parents string `yaml:"parents"`
+	// Sign is a file with the seed of the key that signs what the relay puts into the
+	// channel's log; what the source has signed stays as it is when empty.
+	Sign string `yaml:"sign"`
+	// SignedBy are the keys of which one must have signed what lies there.
+	SignedBy []string `yaml:"signed_by"`
 }
 
 // What a channel with an expression does about containers.

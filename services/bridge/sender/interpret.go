@@ -205,7 +205,7 @@ func (w *work) add(c *claimed, s state) error {
 		w.inv.put(s.uid, s.place, k)
 	}
 	c.msgs = append(c.msgs, m)
-	return nil
+	return w.Key.Sign(m.Subject, m)
 }
 
 // payloads gives those of a file's parts, and the type of the object as far as they tell.

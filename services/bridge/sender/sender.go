@@ -28,6 +28,7 @@ import (
 	"synchro.example/shared/fault"
 	"synchro.example/shared/lease"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -57,6 +58,8 @@ type Options struct {
 	Tombstones time.Duration
 	// Host and Software say who writes a failure down.
 	Host, Software string
+	// Key signs what is published; nothing is signed when nil.
+	Key *signature.Key
 	// Patience is how long Settle waits for another sender of the site to end, 15 s when zero.
 	Patience time.Duration
 }
