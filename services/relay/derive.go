@@ -38,7 +38,7 @@ func (r *Relay) derived(c *content.Change, of version.Version, old stored) (outg
 		version: c.Version, of: of, removed: c.Kind == content.Removed, kind: c.Object.Type,
 		place: tree.Place{Parent: c.Object.ParentUID, Name: c.Object.Name},
 	}
-	return outgoing{c.Object.UID, r.expecting(m, c.Kind, old), after}, nil
+	return outgoing{c.Object.UID, r.expecting(m, c.Kind, old), after}, r.key.Sign(m.Subject, m)
 }
 
 // again makes the message that passes on what the source has had for a while, and the

@@ -7,18 +7,23 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"synchro.example/shared/deadletter"
+	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/publish"
+	"synchro.example/shared/subject"
 	"synchro.example/shared/version"
 )
 
-// failures keeps the objects for which a channel's expression fails in the ERROR stream.
+// failures keeps the objects for which a channel's expression fails, or that the source has not
+// signed, in the ERROR stream. Nil failures keep nothing.
 type failures struct {
 	options   Options
 	publisher *publish.Publisher
 	entries   map[string]*deadletter.Entry // by uid, open
 	discarded map[string]version.Version   // by uid, given up by somebody
 	news      []news
+	// untrusted are the objects, by uid, of which the source's log has what it has not signed.
+	untrusted map[string]bool
 }
 
 // news is an entry that is not kept yet.
@@ -39,7 +44,7 @@ func openFailures(ctx context.Context, o Options) (*failures, error) {
 	}
 	f := &failures{
 		options: o, publisher: publish.New(o.NC, o.JS, publish.Options{}),
-		entries: map[string]*deadletter.Entry{}, discarded: map[string]version.Version{},
+		entries: map[string]*deadletter.Entry{}, discarded: map[string]version.Version{}, untrusted: map[string]bool{},
 	}
 	for _, e := range discarded {
 		f.discarded[e.UID] = e.Version
@@ -54,6 +59,17 @@ func openFailures(ctx context.Context, o Options) (*failures, error) {
 func (f *failures) tell(m message, path string, err error) {
 	if e := f.entry(m.head.UID, path, m.head.Version, fault.Of(err)); e != nil {
 		f.news = append(f.news, news{e, m.in.body})
+	}
+}
+
+// refuse notes that the source has not signed what its log has.
+func (f *failures) refuse(in relayed, h envelope.Head, cause error) {
+	uid := subject.UIDAt(in.subject, h.UID)
+	f.untrusted[uid] = true
+	reason := fault.Of(cause)
+	if e := f.entry(uid, h.Name, h.Version, reason); e != nil {
+		f.news = append(f.news, news{e, in.body})
+		f.options.Log.Error("the source has not signed a change, which goes no further", "channel", f.options.Channel, "subject", in.subject, "error", cause, "advice", fault.Advice(reason.Code))
 	}
 }
 
@@ -85,6 +101,9 @@ func (f *failures) entry(uid, path string, v version.Version, reason *fault.Erro
 
 // mended notes that the expression does not fail for an object any more.
 func (f *failures) mended(uid string) {
+	if f == nil {
+		return
+	}
 	if e := f.entries[uid]; e != nil && e.Code != fault.Waiting {
 		f.forget(uid, deadletter.Applied)
 	}
@@ -108,7 +127,7 @@ func (f *failures) forget(uid string, as deadletter.Outcome) {
 // forgetGone forgets what the source does not have any more.
 func (f *failures) forgetGone(has func(uid string) version.Version) {
 	for uid := range f.entries {
-		if has(uid) == 0 {
+		if has(uid) == 0 && !f.untrusted[uid] {
 			f.forget(uid, deadletter.Superseded)
 		}
 	}
@@ -116,6 +135,9 @@ func (f *failures) forgetGone(has func(uid string) version.Version) {
 
 // flush keeps what was noted.
 func (f *failures) flush(ctx context.Context) error {
+	if f == nil || len(f.news) == 0 {
+		return nil
+	}
 	var msgs []*nats.Msg
 	for _, n := range f.news {
 		m, err := deadletter.Message(n.entry, n.envelope)

@@ -42,9 +42,8 @@ type message struct {
 func (f *filter) pass(ctx context.Context, batch []relayed, have map[string]stored) error {
 	fresh := map[string]message{}
 	for _, in := range batch {
-		h, err := envelope.ParseHead(in.header)
-		if err != nil {
-			f.unreadable(subject.ExportStream(f.from), err)
+		h, ok := f.accept(in, f.failures)
+		if !ok {
 			continue
 		}
 		if h.Version <= f.selection.versionOf(h.UID) {
@@ -119,12 +118,12 @@ func (f *filter) fetch(ctx context.Context, uid string) (*message, error) {
 	if m == nil || err != nil {
 		return nil, err
 	}
-	h, err := envelope.ParseHead(m.Header)
-	if err != nil {
-		f.unreadable(m.Subject, err)
+	in := relayed{m.Subject, m.Header, m.Data}
+	h, ok := f.accept(in, f.failures)
+	if !ok {
 		return nil, nil
 	}
-	return &message{h, relayed{m.Header, m.Data}}, nil
+	return &message{h, in}, nil
 }
 
 // settleCount is how many changes are published at once.
@@ -183,7 +182,13 @@ func (f *filter) wanted(uid string, old stored) (shape, bool) {
 		return want, false
 	}
 	_, gone := f.selection.gone[uid]
-	return absent, in && (known || gone && !f.selection.stays[uid])
+	return absent, (in || f.isForeign(uid)) && (known || gone && !f.selection.stays[uid])
+}
+
+// isForeign tells whether the channel's log has something of an object that no relay has put
+// there. It gives way, be it to a removal.
+func (f *filter) isForeign(uid string) bool {
+	return f.foreign[subject.ImportToProcess(f.channel, uid)] > 0
 }
 
 // arranged leaves out what is settled already, and puts the rest in order.
@@ -271,6 +276,10 @@ func (f *filter) outgoing(ctx context.Context, uid string, fresh map[string]mess
 // has left the channel, or is in its log in a version of the relay's.
 func (f *filter) remove(ctx context.Context, uid string, fresh map[string]message, old stored) (outgoing, error) {
 	gone := f.selection.gone[uid]
+	if m, known := f.selection.tree.Get(uid); known && !old.in() {
+		old.place, _ = f.selection.tree.Place(uid)
+		old.kind = m.kind
+	}
 	if gone <= old.version {
 		return f.leave(uid, f.path(uid), gone, old)
 	}
@@ -318,22 +327,31 @@ func (f *filter) learn(ctx context.Context, have map[string]stored) (err error) 
 	if f.failures, err = openFailures(ctx, f.options); err != nil {
 		return err
 	}
-	err = changelog.Heads(ctx, f.js, subject.ExportStream(f.from), func(_ uint64, h envelope.Head) {
-		if h.Kind == content.Removed {
+	err = changelog.Scan(ctx, f.js, subject.ExportStream(f.from), changelog.Options{HeadersOnly: true}, func(m jetstream.Msg) error {
+		h, err := envelope.ParseHead(m.Headers())
+		switch {
+		case err != nil || f.trust.CheckHead(m.Subject(), m.Headers()) != nil: // what comes next tells
+		case h.Kind == content.Removed:
 			f.selection.remove(h.UID, h.Version, f.goesNoFurther(h))
-			return
+		default:
+			f.selection.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, &member{kind: h.Type})
 		}
-		f.selection.put(h.UID, tree.Place{Parent: h.ParentUID, Name: h.Name}, &member{kind: h.Type})
-	}, f.unreadable)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	err = changelog.Scan(ctx, f.js, subject.ExportStream(f.from), changelog.Options{}, func(m jetstream.Msg) error {
-		h, err := envelope.ParseHead(m.Headers())
-		if err != nil || h.Version <= f.selection.versionOf(h.UID) {
+		in := relayed{m.Subject(), m.Headers(), m.Data()}
+		h, ok := f.accept(in, f.failures)
+		switch known := f.selection.versionOf(h.UID); {
+		case !ok || h.Kind != content.Removed && h.Version <= known:
+			return nil
+		case h.Version <= known:
+			f.failures.forget(h.UID, deadletter.Superseded)
 			return nil
 		}
-		return f.take(ctx, message{h, relayed{m.Headers(), m.Data()}}, have)
+		return f.take(ctx, message{h, in}, have)
 	})
 	if err != nil {
 		return err

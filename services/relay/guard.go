@@ -48,7 +48,7 @@ func (f *filter) removals(uids []string, have map[string]stored) control.Guard {
 		}
 	}
 	for _, uid := range uids {
-		if want, needed := f.wanted(uid, have[uid]); needed && want == absent && f.selection.gone[uid] == 0 {
+		if want, needed := f.wanted(uid, have[uid]); needed && want == absent && have[uid].in() && f.selection.gone[uid] == 0 {
 			g.Removals++
 			g.Sample = append(g.Sample, f.path(uid))
 		}

@@ -40,8 +40,9 @@ func storedOf(seq uint64, h envelope.Head) stored {
 
 // relayed is a message of the source's log.
 type relayed struct {
-	header nats.Header
-	body   []byte
+	subject string
+	header  nats.Header
+	body    []byte
 }
 
 // pass publishes those messages that the channel's log does not have yet. Each says
@@ -52,7 +53,10 @@ func (r *Relay) pass(ctx context.Context, batch []relayed, have map[string]store
 	if err != nil {
 		return err
 	}
-	return r.publish(ctx, out, have)
+	if err := r.publish(ctx, out, have); err != nil {
+		return err
+	}
+	return r.refused.flush(ctx)
 }
 
 // outgoing is a message for the channel's log, and what the log has then.
@@ -76,6 +80,7 @@ func (r *Relay) publish(ctx context.Context, out []outgoing, have map[string]sto
 	}
 	for i, o := range out {
 		o.after.seq = seqs[i]
+		delete(r.foreign, o.msg.Subject)
 		have[o.uid] = o.after
 	}
 	r.done.Add(int64(len(out)))
@@ -104,15 +109,30 @@ func headerSize(h nats.Header) (n int) {
 	return n
 }
 
+// accept reads what the headers of a message of the source's log say. What is no change is
+// not taken; nor is what the source has not signed, which is told.
+func (r *Relay) accept(in relayed, told *failures) (envelope.Head, bool) {
+	h, err := in.head()
+	if err != nil {
+		r.unreadable(in.subject, err)
+		return h, false
+	}
+	if err := r.trust.Check(in.subject, in.header, in.body); err != nil {
+		told.refuse(in, h, err)
+		return h, false
+	}
+	return h, true
+}
+
 // newer makes the messages that are to be published, one for each object.
 func (r *Relay) newer(batch []relayed, have map[string]stored) (out []outgoing, err error) {
 	last := map[string]int{}
 	for _, in := range batch {
-		h, err := in.head()
-		if err != nil {
-			r.unreadable(subject.ExportStream(r.from), err)
+		h, ok := r.accept(in, r.refused)
+		if !ok {
 			continue
 		}
+		r.refused.mended(h.UID)
 		i, again := last[h.UID]
 		if h.Version <= have[h.UID].of || again && h.Version <= out[i].after.of || r.stopsHere(h, have[h.UID]) {
 			continue
@@ -136,14 +156,19 @@ func (r *Relay) newer(batch []relayed, have map[string]stored) (out []outgoing, 
 func (r *Relay) forward(h envelope.Head, in relayed, old stored) (outgoing, error) {
 	after := storedOf(0, h)
 	if h.Version > old.version {
-		return outgoing{h.UID, r.expecting(envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body), h.Kind, old), after}, nil
+		m := envelope.Forward(subject.ImportToProcess(r.channel, h.UID), in.header, in.body)
+		return outgoing{h.UID, r.expecting(m, h.Kind, old), after}, r.key.Sign(m.Subject, m)
 	}
 	return r.again(message{h, in}, old)
 }
 
 // expecting says which message of its object a message takes the place of.
 func (r *Relay) expecting(m *nats.Msg, kind content.Kind, old stored) *nats.Msg {
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(old.seq, 10))
+	seq := old.seq
+	if seq == 0 {
+		seq = r.foreign[m.Subject]
+	}
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(seq, 10))
 	if kind == content.Removed {
 		m.Header.Set(jetstream.MsgTTLHeader, r.tombstones.Truncate(time.Second).String())
 	}

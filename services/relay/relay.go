@@ -23,6 +23,7 @@ import (
 	"synchro.example/shared/publish"
 	"synchro.example/shared/reconcile"
 	"synchro.example/shared/salvage"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -62,6 +63,12 @@ type Options struct {
 	Host, Software string
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
+	// Trust says who must have signed what the source's log has; anybody may when nil.
+	Trust *signature.Rule
+	// Key signs what goes into the channel's log; what the source has signed stays as it is
+	// when nil. Only a relay with one works where the channel is SignedBy some keys.
+	Key      *signature.Key
+	SignedBy []string
 	// Reconcile is the time between readings of the channel's log, which show whether it
 	// is whole, 15 minutes when zero.
 	Reconcile time.Duration
@@ -83,10 +90,21 @@ type Relay struct {
 	doctor    *salvage.Doctor
 	publisher *publish.Publisher
 	have      map[string]stored // by uid; nil when the log must be read again
-	filter    *filter           // nil for a channel that carries everything
-	clock     *version.Clock    // for changes that the relay makes
-	seen      sighting          // of the channel's log
-	reread    atomic.Bool       // it is to be read again
+	// foreign are the messages of the channel's log that no relay can have put there, by
+	// subject.
+	foreign map[string]uint64
+	trust   *signature.Rule // for the source's log
+	written *signature.Rule // for the channel's
+	key     *signature.Key
+	keyless bool // the key is missing
+	// refused keeps what the source has not signed; nil where nothing is signed, and where the
+	// filter does that.
+	refused  *failures
+	filter   *filter        // nil for a channel that carries everything
+	clock    *version.Clock // for changes that the relay makes
+	seen     sighting       // of the channel's log
+	reread   atomic.Bool    // it is to be read again
+	distrust atomic.Bool    // with all bodies
 	// reconnects is how often the connection had come back when open was called.
 	reconnects uint64
 	heard      time.Time // when something came, or the broker was asked
@@ -100,8 +118,9 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 	r := &Relay{
 		channel: o.Channel, from: o.From, to: o.To, circle: o.Circle, nc: o.NC, js: o.JS, control: o.Control,
 		reconcile: cmp.Or(o.Reconcile, 15*time.Minute), tombstones: cmp.Or(o.Tombstones, 30*24*time.Hour),
-		log: o.Log.With("service", status.Relay, "channel", o.Channel),
+		log: o.Log.With("service", status.Relay, "channel", o.Channel), trust: o.Trust, key: o.Key,
 	}
+	r.signs(o)
 	r.doctor = &salvage.Doctor{JS: o.JS, Log: r.log}
 	r.report.Store(&status.Report{State: status.Starting})
 	if err := r.ensure(ctx); err != nil {
@@ -113,8 +132,26 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 	}
 	if o.Expression != nil {
 		r.filter = &filter{Relay: r, options: o}
+	} else if o.Trust != nil {
+		var err error
+		if r.refused, err = openFailures(ctx, o); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
+}
+
+// signs finds out who must have signed what the channel's log has: this relay's key, if it has
+// one.
+func (r *Relay) signs(o Options) {
+	keys := o.SignedBy
+	r.written, r.keyless = o.Trust, len(keys) > 0 && o.Key == nil
+	if o.Key != nil {
+		keys = []string{o.Key.Public()}
+	}
+	if len(keys) > 0 {
+		r.written = signature.OfChannel(o.Channel, o.From, keys, nil)
+	}
 }
 
 // ensure makes the streams, which somebody may have deleted meanwhile, or damaged.
@@ -133,7 +170,10 @@ func (r *Relay) Run(soft, hard context.Context) error {
 		return err
 	}
 	defer stop()
-	defer reconcile.Listen(r.nc, status.Relay, r.channel, func(string) { r.reread.Store(true) })()
+	defer reconcile.Listen(r.nc, status.Relay, r.channel, func(string) {
+		r.Distrust()
+		r.reread.Store(true)
+	})()
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = 200*time.Millisecond, 30*time.Second
 	for soft.Err() == nil {
@@ -250,6 +290,9 @@ func (r *Relay) stalled(ctx context.Context, consumer jetstream.Consumer) bool {
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
+	if r.keyless {
+		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "channels.%[1]s.signed_by asks for the relay's signature, and this process has no key; name its file in channels.%[1]s.sign", r.channel)
+	}
 	if n := r.nc.Stats().Reconnects; n != r.reconnects {
 		r.reconnects, r.have = n, nil // the broker may have lost something
 	}
@@ -271,9 +314,8 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 		if r.seen, err = r.sight(ctx); err != nil {
 			return err
 		}
-		have = map[string]stored{}
-		return changelog.WholeHeads(ctx, r.js, subject.ImportStream(r.channel),
-			func(seq uint64, h envelope.Head) { have[h.UID] = storedOf(seq, h) }, r.unreadable)
+		have, err = r.read(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -290,8 +332,43 @@ func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
 	return consumer, nil
 }
 
+// read reads what the channel's log has. What no relay can have put there is as good as
+// not there, and gives way to what belongs there.
+func (r *Relay) read(ctx context.Context) (map[string]stored, error) {
+	have := map[string]stored{}
+	r.foreign = map[string]uint64{}
+	deep := r.distrust.Swap(false) && r.written != nil
+	err := changelog.Scan(ctx, r.js, subject.ImportStream(r.channel), changelog.Options{HeadersOnly: !deep, Whole: true}, func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		h, err := r.headOf(m, deep)
+		if err != nil {
+			r.unreadable(m.Subject(), err)
+			r.foreign[m.Subject()] = meta.Sequence.Stream
+			return nil
+		}
+		have[h.UID] = storedOf(meta.Sequence.Stream, h)
+		return nil
+	})
+	return have, err
+}
+
+// headOf reads what the headers of a message of the channel's log say, if a relay has put it
+// there.
+func (r *Relay) headOf(m jetstream.Msg, deep bool) (envelope.Head, error) {
+	if err := r.written.Judge(m, deep); err != nil {
+		return envelope.Head{}, err
+	}
+	return envelope.ParseHead(m.Headers())
+}
+
+// Distrust has signed bodies looked at, too, when the channel's log is read the next time.
+func (r *Relay) Distrust() { r.distrust.Store(true) }
+
 func (r *Relay) unreadable(subj string, err error) {
-	r.log.Error("a message of a log cannot be read, it is left out", "subject", subj, "error", err)
+	r.log.Error("a message of a log cannot be used, it is left out", "subject", subj, "error", err)
 }
 
 // mend publishes what the consumer has passed but the channel's log does not have:
@@ -319,7 +396,7 @@ func (r *Relay) mend(ctx context.Context, consumer jetstream.Consumer, have map[
 				return err
 			}
 			if m != nil {
-				batch = append(batch, relayed{header: m.Header, body: m.Data})
+				batch = append(batch, relayed{m.Subject, m.Header, m.Data})
 			}
 		}
 		if err := r.pass(ctx, batch, have); err != nil {
@@ -339,7 +416,7 @@ func (r *Relay) round(soft, hard context.Context, consumer jetstream.Consumer) (
 	var batch []relayed
 	for _, m := range msgs {
 		if !subject.IsAside(m.Subject()) {
-			batch = append(batch, relayed{m.Headers(), m.Data()})
+			batch = append(batch, relayed{m.Subject(), m.Headers(), m.Data()})
 		}
 	}
 	pass := r.pass

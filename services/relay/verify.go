@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
@@ -45,7 +47,15 @@ func (r *Relay) Verify(ctx context.Context) ([]reconcile.Difference, error) {
 // carried gives what the channel's log has.
 func (r *Relay) carried(ctx context.Context) (map[string]envelope.Head, error) {
 	have := map[string]envelope.Head{}
-	err := changelog.Heads(ctx, r.js, subject.ImportStream(r.channel), func(_ uint64, h envelope.Head) { have[h.UID] = h }, r.unreadable)
+	err := changelog.Scan(ctx, r.js, subject.ImportStream(r.channel), changelog.Options{HeadersOnly: r.written == nil}, func(m jetstream.Msg) error {
+		h, err := r.headOf(m, true)
+		if err != nil {
+			r.unreadable(m.Subject(), err)
+			return nil
+		}
+		have[h.UID] = h
+		return nil
+	})
 	return have, err
 }
 

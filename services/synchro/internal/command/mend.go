@@ -39,6 +39,7 @@ func (m *mending) all(s scope) error {
 		if !slices.Contains(s.channels, r.Channel()) {
 			continue
 		}
+		r.Distrust()
 		if err := m.hop(status.Relay, r.Channel(), r, func() error { return r.Settle(m.Context(), closed()) }); err != nil {
 			return err
 		}
@@ -61,6 +62,7 @@ func (m *mending) source(site string) error {
 	if err != nil {
 		return err
 	}
+	e.Distrust()
 	return m.hop(status.Exporter, site, e, func() error {
 		if m.conn.server == nil {
 			fmt.Fprintf(m.err, "synchro: no exporter of %s runs, so its log stays as it is\n", site)
