@@ -5,10 +5,8 @@ import (
 	"slices"
 
 	"synchro.example/services/importer/schedule"
-	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
-	"synchro.example/shared/subject"
 	"synchro.example/shared/tree"
 	"synchro.example/shared/version"
 )
@@ -177,8 +175,8 @@ func (a *admission) fetch(uid string) error {
 // lookup reads the newest change of an object from the log. One that cannot be read
 // counts as absent: its own delivery reports it.
 func (s *session) lookup(ctx context.Context, channel, uid string) (*content.Change, error) {
-	c, err := changelog.NewestChange(ctx, s.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
-	if err != nil && fault.Of(err).Class == fault.Park {
+	m, c, err := s.newestIn(ctx, channel, uid)
+	if m != nil && err != nil {
 		return nil, nil
 	}
 	return c, err

@@ -43,14 +43,29 @@ func (s *session) readOwn(ctx context.Context) error {
 	if !s.onCircle() {
 		return nil
 	}
-	err := changelog.Heads(ctx, s.JS, subject.ExportStream(s.Site), func(seq uint64, h envelope.Head) {
-		s.ownSeq = max(s.ownSeq, seq)
-		s.recallOwn(h)
-	}, func(string, error) {}) // the exporter tells
+	err := changelog.Scan(ctx, s.JS, subject.ExportStream(s.Site), changelog.Options{HeadersOnly: true}, func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		s.ownSeq = max(s.ownSeq, meta.Sequence.Stream)
+		if h, err := s.ownHead(m); err == nil {
+			s.recallOwn(h)
+		}
+		return nil
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
 	return err
+}
+
+// ownHead reads what the headers of a message of the site's log say, if the site has signed it.
+func (s *session) ownHead(m jetstream.Msg) (envelope.Head, error) {
+	if err := s.Own.CheckHead(m.Subject(), m.Headers()); err != nil {
+		return envelope.Head{}, err
+	}
+	return envelope.ParseHead(m.Headers())
 }
 
 // recallOwn takes in what the site's own log has of an object, if it is newer.
@@ -82,7 +97,7 @@ func (s *session) followOwn(ctx context.Context) (stop func(), err error) {
 		return nil, changelog.Classify(fmt.Errorf("follow the log of %s: %w", s.Site, err))
 	}
 	running, err := c.Consume(func(m jetstream.Msg) {
-		h, err := envelope.ParseHead(m.Headers())
+		h, err := s.ownHead(m)
 		if err != nil {
 			return // a lease, or nothing that the exporter has not told
 		}

@@ -26,6 +26,7 @@ import (
 	"synchro.example/shared/plugin"
 	"synchro.example/shared/publish"
 	"synchro.example/shared/salvage"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/status"
 	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
@@ -58,6 +59,10 @@ type Options struct {
 	// Circle are the sites, in order, of the circle of channels on which the site lies; nil
 	// when it lies on none.
 	Circle []string
+	// Signed says, by channel, who must have signed what its log has; anybody may where there
+	// is no rule. Own says that of the site's own log on a circle.
+	Signed map[string]*signature.Rule
+	Own    *signature.Rule
 	// Control is what people have told this process's services; it may be nil.
 	Control *control.Following
 	// MaxRemovals is how many of so many objects a repair may remove; all when nil.

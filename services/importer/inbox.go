@@ -9,9 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/changelog"
-	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
-	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
@@ -143,9 +141,10 @@ func (s *session) receive(ctx context.Context, d delivery) error {
 	if d.channel == "" {
 		return s.replay(ctx, d.msg, ack)
 	}
-	c, err := envelope.Decode(d.msg.Data())
+	m := logged{d.channel, d.msg.Subject(), d.msg.Headers(), d.msg.Data()}
+	c, err := s.decode(m)
 	if err != nil {
-		return s.refuse(ctx, d, err, ack)
+		return s.refuse(ctx, m, err, ack)
 	}
 	return s.admit(ctx, d.channel, c, ack)
 }
@@ -170,28 +169,14 @@ func (s *session) retry(ctx context.Context, channel, uid string, ack func()) er
 	if isMade(uid) {
 		return s.retryMade(ctx, uid, ack)
 	}
-	c, err := s.lookup(ctx, channel, uid)
-	if err != nil {
+	m, c, err := s.newestIn(ctx, channel, uid)
+	switch {
+	case m != nil && err != nil:
+		return s.refuse(ctx, *m, err, ack)
+	case err != nil:
 		return err
-	}
-	if c == nil {
+	case c == nil:
 		return s.superseded(ctx, uid, ack) // the log has no such object any more
 	}
 	return s.admit(ctx, channel, c, ack)
-}
-
-// refuse keeps a message that is no change as a failure, as far as its headers say
-// what it is about.
-func (s *session) refuse(ctx context.Context, d delivery, cause error, ack func()) error {
-	h, err := envelope.ParseHead(d.msg.Headers())
-	if err != nil {
-		s.log.Error("a message of the log is no change and cannot be named", "subject", d.msg.Subject(), "error", errors.Join(cause, err))
-		ack()
-		return nil
-	}
-	if h.Version <= s.versionOf(h.UID) {
-		return s.superseded(ctx, h.UID, ack)
-	}
-	c := &content.Change{Object: content.Object{UID: h.UID, ParentUID: h.ParentUID, Name: h.Name, Path: h.Name}, Version: h.Version}
-	return s.giveUp(ctx, &task{change: c, channel: d.channel, place: placeOf(c), attempts: 1, raw: d.msg.Data(), acks: []func(){ack}}, fault.Of(cause), "")
 }

@@ -14,6 +14,7 @@ import (
 	"synchro.example/shared/plugin"
 	"synchro.example/shared/preflight"
 	"synchro.example/shared/service"
+	"synchro.example/shared/signature"
 )
 
 // Open makes the importer of a configured site. landed may be nil.
@@ -65,10 +66,21 @@ func options(env *service.Env, site string) (Options, error) {
 		Repair: s.Drift == config.DriftRepair, NC: env.NC, JS: env.JS, Log: env.Log, Rules: s.Rules(),
 		Plugins: plugin.Open(site, s.Plugins, env.NC, blob.New(env.JS)),
 		Circle:  env.Config.Circle(site),
+		Signed:  signed(env.Config, channels), Own: signature.OfSource(site, s.SignedBy),
 		Workers: s.Workers, Window: s.Window, Attempts: s.Attempts, Tombstones: time.Duration(env.Config.Tombstones),
 		MaxRemovals: s.MaxRemovals.Of, Control: env.Control, Reconcile: time.Duration(env.Config.Reconcile),
 		Host: service.Host(), Software: service.Software(),
 	}, nil
+}
+
+// signed gives who must have signed what the channels bring.
+func signed(c *config.Config, channels []string) map[string]*signature.Rule {
+	rules := map[string]*signature.Rule{}
+	for _, name := range channels {
+		ch := c.Channels[name]
+		rules[name] = signature.OfChannel(name, ch.From, ch.SignedBy, c.Sites[ch.From].SignedBy)
+	}
+	return rules
 }
 
 // Parts is what a process runs that imports into one site.

@@ -265,6 +265,10 @@ func (s *session) discard(ctx context.Context, r deadletter.Request, ack func())
 		ack()
 		return nil
 	}
+	closing := deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}
+	if e.Code == fault.Untrusted {
+		return s.discardUntrusted(ctx, e, closing, ack)
+	}
 	given := &ledger.Entry{UID: e.UID, Kind: content.Removed, Channel: e.Channel}
 	if old, ok := s.actual.Get(e.UID); ok {
 		*given = *old
@@ -276,7 +280,7 @@ func (s *session) discard(ctx context.Context, r deadletter.Request, ack func())
 	}
 	s.recall(given)
 	s.takeAway(e)
-	if err := s.settle(ctx, e.UID, deadletter.Closing{As: deadletter.Discarded, By: r.By, Why: r.Why}); err != nil {
+	if err := s.settle(ctx, e.UID, closing); err != nil {
 		return err
 	}
 	return s.records.Enqueue(ctx, m, func(_ uint64, err error) {

@@ -90,16 +90,18 @@ var bugs = []Patch{
 `,
 	},
 	{
-		"services/importer/admit.go",
-		"\tc, err := changelog.NewestChange(ctx, s.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))\n",
-		`	c, err := changelog.NewestChange(ctx, s.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
+		"services/importer/refuse.go",
+		`	"synchro.example/shared/subject"` + "\n",
+		`	"synchro.example/shared/subject"` + "\n" + `	"synchro.example/shared/version"` + "\n",
+	},
+	{
+		"services/importer/refuse.go",
+		"\tc, err := s.decode(m)\n\treturn &m, c, err\n",
+		`	c, err := s.decode(m)
 	if c != nil && plant.On("ledger-by-sequence") {
-		m, err := changelog.Newest(ctx, s.JS, subject.ImportStream(channel), subject.ImportToProcess(channel, uid))
-		if m == nil || err != nil {
-			return nil, err
-		}
-		c.Version = version.Version(m.Sequence)
+		c.Version = version.Version(raw.Sequence)
 	}
+	return &m, c, err
 `,
 	},
 	{
