@@ -66,7 +66,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration,
 	root.AddCommand(
 		a.upCommand(), a.brokerCommand(), a.exporterCommand(), a.relayCommand(), a.importerCommand(), a.bridgeCommand(),
 		a.statusCommand(), a.errorsCommand(), a.replayCommand(), a.discardCommand(), a.traceCommand(), a.verifyCommand(), a.reconcileCommand(), a.planCommand(), a.checkCommand(), a.adoptCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.exprCommand(), a.zsCommand(), a.queueCommand(),
+		a.exprCommand(), a.zsCommand(), a.queueCommand(), a.keysCommand(),
 		a.initCommand(), a.versionCommand(), a.healthCommand(),
 		a.demoCommand(),
 	)
