@@ -36,9 +36,6 @@ func OpenSender(ctx context.Context, env *service.Env, site string) (*sender.Sen
 	if err != nil {
 		return nil, err
 	}
-	if key == nil && len(s.SignedBy) > 0 {
-		return nil, signature.Missing(site)
-	}
 	return sender.New(ctx, sender.Options{
 		Site: site, Path: s.Queue.Path, Accept: s.Accept, Allowed: allowed, NC: env.NC, JS: env.JS, Log: env.Log, Control: env.Control,
 		Look: time.Duration(s.Queue.Rescan), Keep: time.Duration(s.Queue.Keep), Tombstones: time.Duration(env.Config.Tombstones),

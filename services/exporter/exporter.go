@@ -65,8 +65,10 @@ type Options struct {
 	Circle []string
 	// Host and Software are kept with failures.
 	Host, Software string
-	// Key signs what is published; nothing is signed when nil.
-	Key *signature.Key
+	// Key signs what is published; nothing is signed when nil. Unable says why there is none
+	// although there should be: then the exporter only compares.
+	Key    *signature.Key
+	Unable error
 	// Rule says who must have signed what the log has; anybody may when nil.
 	Rule *signature.Rule
 }
@@ -87,7 +89,7 @@ type Exporter struct {
 	publisher *publish.Publisher
 	blobs     *blob.Store
 	failures  *failures
-	own       *signature.Rule // for what is signed with Key
+	own       *signature.Rule // for what is signed as it should be
 	doctor    *salvage.Doctor
 	clock     *version.Clock
 	hints     chan struct{}
@@ -121,7 +123,7 @@ func New(ctx context.Context, o Options) (*Exporter, error) {
 	e.lease = lease.New(o.JS, subject.ExportStream(o.Site), subject.ExportLease(o.Site), e.log)
 	e.publisher = publish.New(o.NC, o.JS, publish.Options{Guard: e.lease})
 	e.failures = newFailures(e)
-	if o.Key != nil {
+	if e.own = o.Rule; o.Key != nil {
 		e.own = signature.OfSource(o.Site, []string{o.Key.Public()})
 	}
 	return e, nil
@@ -185,8 +187,8 @@ var errBusy = errors.New("another exporter of the site is at work; stop it, or l
 // tenure is work while this process has the site's lease, for which it waits until
 // waiting ends.
 func (e *Exporter) tenure(waiting, hard context.Context, work func(held context.Context) error) error {
-	if e.Rule != nil && e.Key == nil {
-		return signature.Missing(e.Site)
+	if e.Unable != nil {
+		return e.Unable
 	}
 	if err := e.ensure(hard); err != nil {
 		return err

@@ -29,10 +29,7 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 		return nil, err
 	}
 	env.Control.Recognise(site, source)
-	key, err := signature.ForSite(site, s.Sign, s.SignedBy)
-	if err != nil {
-		return nil, err
-	}
+	key, unable := signature.ForSite(site, s.Sign, s.SignedBy)
 	rescan, lookAgain := s.Rescan()
 	return New(ctx, Options{
 		Site: site, Source: source, NC: env.NC, JS: env.JS, Log: env.Log,
@@ -43,7 +40,7 @@ func Open(ctx context.Context, env *service.Env, site string) (*Exporter, error)
 		Preflight: func(ctx context.Context) { driver.Warn(ctx, site, s, preflight.Roles{Source: true}, env.Log) },
 		Circle:    env.Config.Circle(site),
 		Host:      service.Host(), Software: service.Software(),
-		Key: key, Rule: signature.OfSource(site, s.SignedBy),
+		Key: key, Unable: unable, Rule: signature.OfSource(site, s.SignedBy),
 	})
 }
 

@@ -31,17 +31,14 @@ func OpenOne(ctx context.Context, env *service.Env, name string) (*Relay, error)
 	if err != nil {
 		return nil, err
 	}
-	key, err := signature.ForChannel(name, c.Sign, c.SignedBy)
-	if err != nil {
-		return nil, err
-	}
+	key, unable := signature.ForChannel(name, c.Sign, c.SignedBy)
 	return New(ctx, Options{
 		Channel: name, From: c.From, To: c.To, Circle: env.Config.Circle(c.From), NC: env.NC, JS: env.JS, Log: env.Log,
 		Expression: expression, RequireParents: c.Parents == config.ParentsRequire, MaxRemovals: env.Config.Sites[c.From].MaxRemovals.Of,
 		Host: service.Host(), Software: service.Software(),
 		Tombstones: time.Duration(env.Config.Tombstones),
 		Control:    env.Control, Reconcile: time.Duration(env.Config.Reconcile),
-		Trust: signature.OfSource(c.From, env.Config.Sites[c.From].SignedBy), Key: key, SignedBy: c.SignedBy,
+		Trust: signature.OfSource(c.From, env.Config.Sites[c.From].SignedBy), Key: key, Unable: unable, SignedBy: c.SignedBy,
 	})
 }
 

@@ -66,8 +66,10 @@ type Options struct {
 	// Trust says who must have signed what the source's log has; anybody may when nil.
 	Trust *signature.Rule
 	// Key signs what goes into the channel's log; what the source has signed stays as it is
-	// when nil. Only a relay with one works where the channel is SignedBy some keys.
+	// when nil. Unable says why there is none although there should be: then the relay only
+	// compares. SignedBy are the keys of the channel.
 	Key      *signature.Key
+	Unable   error
 	SignedBy []string
 	// Reconcile is the time between readings of the channel's log, which show whether it
 	// is whole, 15 minutes when zero.
@@ -96,7 +98,7 @@ type Relay struct {
 	trust   *signature.Rule // for the source's log
 	written *signature.Rule // for the channel's
 	key     *signature.Key
-	keyless bool // the key is missing
+	unable  error // why the key is missing
 	// refused keeps what the source has not signed; nil where nothing is signed, and where the
 	// filter does that.
 	refused  *failures
@@ -118,7 +120,7 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 	r := &Relay{
 		channel: o.Channel, from: o.From, to: o.To, circle: o.Circle, nc: o.NC, js: o.JS, control: o.Control,
 		reconcile: cmp.Or(o.Reconcile, 15*time.Minute), tombstones: cmp.Or(o.Tombstones, 30*24*time.Hour),
-		log: o.Log.With("service", status.Relay, "channel", o.Channel), trust: o.Trust, key: o.Key,
+		log: o.Log.With("service", status.Relay, "channel", o.Channel), trust: o.Trust, key: o.Key, unable: o.Unable,
 	}
 	r.signs(o)
 	r.doctor = &salvage.Doctor{JS: o.JS, Log: r.log}
@@ -145,8 +147,7 @@ func New(ctx context.Context, o Options) (*Relay, error) {
 // one.
 func (r *Relay) signs(o Options) {
 	keys := o.SignedBy
-	r.written, r.keyless = o.Trust, len(keys) > 0 && o.Key == nil
-	if o.Key != nil {
+	if r.written = o.Trust; o.Key != nil {
 		keys = []string{o.Key.Public()}
 	}
 	if len(keys) > 0 {
@@ -290,8 +291,8 @@ func (r *Relay) stalled(ctx context.Context, consumer jetstream.Consumer) bool {
 // open reads the channel's log, mends what is missing in it, and gives the consumer
 // that continues from there.
 func (r *Relay) open(ctx context.Context) (jetstream.Consumer, error) {
-	if r.keyless {
-		return nil, fault.Errorf(fault.Stop, fault.Misconfigured, "channels.%[1]s.signed_by asks for the relay's signature, and this process has no key; name its file in channels.%[1]s.sign", r.channel)
+	if r.unable != nil {
+		return nil, r.unable
 	}
 	if n := r.nc.Stats().Reconnects; n != r.reconnects {
 		r.reconnects, r.have = n, nil // the broker may have lost something

@@ -59,15 +59,9 @@ func Load(file string) (*Key, error) {
 }
 
 // ForSite loads the key that signs what a site sends. It is among those that readers believe,
-// where the configuration names any.
+// where the configuration names any. An error says that who is to sign cannot, but may read.
 func ForSite(site, file string, signedBy []string) (*Key, error) {
 	return among("sites."+site, file, signedBy)
-}
-
-// Missing is the error of who is to send for a site whose signature readers ask for, and has no
-// key.
-func Missing(site string) error {
-	return unusable("sites.%[1]s.signed_by asks for the site's signature, and this process has no key; name its file in sites.%[1]s.sign", site)
 }
 
 // ForChannel is ForSite for what a relay puts into the log of a channel.
@@ -77,8 +71,13 @@ func ForChannel(channel, file string, signedBy []string) (*Key, error) {
 
 func among(what, file string, signedBy []string) (*Key, error) {
 	k, err := Load(file)
-	if k == nil || err != nil || len(signedBy) == 0 || slices.Contains(signedBy, k.public) {
+	switch {
+	case err != nil || len(signedBy) == 0:
 		return k, err
+	case k == nil:
+		return nil, unusable("%[1]s.signed_by asks for a signature, and this process has no key; name its file in %[1]s.sign", what)
+	case slices.Contains(signedBy, k.public):
+		return k, nil
 	}
 	return nil, unusable("%s.signed_by lacks %s, the key of %s.sign: nobody would believe what it signs", what, k.public, what)
 }
