@@ -216,6 +216,9 @@ func (c *Config) setDefaults() {
 			setDefault(&s.Workers, s.Window)
 			s.Queue.setDefaults()
 		}
+		if s.Plone != nil { // it carries out one call at a time; the other one waits for its turn
+			setDefault(&s.Workers, 2)
+		}
 		if s.Accept == nil {
 			_, s.Accept = s.takes()
 		}

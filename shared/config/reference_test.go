@@ -30,19 +30,21 @@ func TestEachKeyIsDocumentedWithItsDefault(t *testing.T) {
 	}
 	c := Config{
 		Broker:   Broker{Embedded: &Embedded{}},
-		Sites:    map[string]Site{"NAME": {Folder: &Folder{}, Plone: &Plone{}, Seed: &Seed{}}},
+		Sites:    map[string]Site{"NAME": {Folder: &Folder{}, Seed: &Seed{}}},
 		Channels: map[string]Channel{"NAME": {}},
 	}
 	c.setDefaults()
 	defaults := map[string]reflect.Value{}
 	leaves(reflect.ValueOf(c), "", defaults)
-	queue := Config{Sites: map[string]Site{"NAME": {Queue: &Queue{}}}}
-	queue.setDefaults()
-	ofQueue := map[string]reflect.Value{}
-	leaves(reflect.ValueOf(queue), "", ofQueue)
-	for key, v := range ofQueue {
-		if strings.HasPrefix(key, "sites.NAME.queue.") || key == "sites.NAME.accept" {
-			defaults[key] = v
+	for name, of := range map[string]Site{"queue": {Queue: &Queue{}}, "plone": {Plone: &Plone{}}} {
+		own := Config{Sites: map[string]Site{"NAME": of}}
+		own.setDefaults()
+		values := map[string]reflect.Value{}
+		leaves(reflect.ValueOf(own), "", values)
+		for key, v := range values {
+			if strings.HasPrefix(key, "sites.NAME."+name+".") || name == "queue" && key == "sites.NAME.accept" {
+				defaults[key] = v
+			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(defaults)) {

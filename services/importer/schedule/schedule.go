@@ -14,6 +14,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -22,6 +23,7 @@ import (
 type Task[V any] struct {
 	Value V
 
+	turn  int // counts the tasks that were added
 	waits int // groups of its own that are not granted
 	holds []*group[V]
 }
@@ -47,8 +49,9 @@ type node[V any] struct {
 // Scheduler holds what was added and not finished. Not safe for concurrent use.
 type Scheduler[V any] struct {
 	root  node[V]
-	ready []*Task[V]
+	ready []*Task[V] // in order of arrival
 	open  int
+	added int
 }
 
 // New makes an empty scheduler.
@@ -60,17 +63,25 @@ func (s *Scheduler[V]) Open() int { return s.open }
 // Add takes in a task that works on paths, which are slash-separated and need not
 // exist. Equal paths count once; no path at all conflicts with nothing.
 func (s *Scheduler[V]) Add(v V, paths ...string) *Task[V] {
-	t := &Task[V]{Value: v}
+	t := &Task[V]{Value: v, turn: s.added}
 	s.open++
+	s.added++
 	for i, p := range paths {
 		if !slices.Contains(paths[:i], p) {
 			s.lock(t, p)
 		}
 	}
 	if t.waits == 0 {
-		s.ready = append(s.ready, t)
+		s.mayRun(t)
 	}
 	return t
+}
+
+// mayRun puts a task among those that are ready. One that has waited comes before those that
+// arrived after it: what it is about may be needed by them.
+func (s *Scheduler[V]) mayRun(t *Task[V]) {
+	at, _ := slices.BinarySearchFunc(s.ready, t, func(a, b *Task[V]) int { return cmp.Compare(a.turn, b.turn) })
+	s.ready = slices.Insert(s.ready, at, t)
 }
 
 func (s *Scheduler[V]) lock(t *Task[V], path string) {
@@ -197,7 +208,7 @@ func (s *Scheduler[V]) grant(g *group[V]) {
 	for _, t := range g.waiting {
 		t.waits--
 		if t.waits == 0 {
-			s.ready = append(s.ready, t)
+			s.mayRun(t)
 		}
 	}
 	g.waiting = nil

@@ -145,3 +145,18 @@ func BenchmarkAddDone(b *testing.B) {
 		})
 	}
 }
+
+func TestWhatHasWaitedComesBeforeWhatArrivedLater(t *testing.T) {
+	s := New[string]()
+	for _, p := range []string{"a", "a/b", "c", "d", "a/e"} {
+		s.Add(p, p)
+	}
+	s.Done(s.Next())
+	var got []string
+	for task := s.Next(); task != nil; task = s.Next() {
+		got = append(got, task.Value)
+	}
+	if want := []string{"a/b", "c", "d", "a/e"}; !slices.Equal(got, want) {
+		t.Errorf("they run as %v, want %v", got, want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"synchro.example/shared/fault"
 )
@@ -15,6 +16,9 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 		return fault.Errorf(fault.Park, fault.NotArrived, "/%s has the UID %s; the account needs the role Manager to give an object its UID", w.to, doc.uid())
 	}
 	w.stands(w.uid())
+	if doc.container() {
+		w.parents[w.to] = time.Now()
+	}
 	again := len(late) > 0
 	for _, l := range late {
 		if err := w.upload(ctx, l); err != nil {
@@ -39,7 +43,11 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 	if err := w.translate(ctx); err != nil {
 		return err
 	}
-	have, err := w.state(ctx, w.to, doc, false)
+	raw, err := w.stored(ctx, doc)
+	if err != nil {
+		return err
+	}
+	have, err := w.stateWith(ctx, w.to, doc, raw, false)
 	if err != nil {
 		return err
 	}

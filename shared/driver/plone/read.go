@@ -25,6 +25,15 @@ type reader struct {
 // state reads the state of an object whose JSON is known. order says whether the order
 // of what a container holds belongs to it.
 func (r reader) state(ctx context.Context, path string, doc document, order bool) (*state, error) {
+	raw, err := r.rawFor(ctx, path, doc)
+	if err != nil {
+		return nil, err
+	}
+	return r.stateWith(ctx, path, doc, raw, order)
+}
+
+// stateWith makes the state of an object whose stored text is known too.
+func (r reader) stateWith(ctx context.Context, path string, doc document, raw *rawText, order bool) (*state, error) {
 	typ := doc.str("@type")
 	sc, err := r.types.of(ctx, typ)
 	if err != nil {
@@ -33,10 +42,6 @@ func (r reader) state(ctx context.Context, path string, doc document, order bool
 	st := &state{
 		Type: typ, Fields: map[string]any{}, Files: map[string]fileInfo{}, Relations: map[string][]string{},
 		ReviewState: doc.str("review_state"), Layout: doc.str("layout"),
-	}
-	raw, err := r.rawFor(ctx, path, doc, sc)
-	if err != nil {
-		return nil, err
 	}
 	for _, name := range sortedFields(sc.fields) {
 		if v, ok := doc[name]; ok {
@@ -61,14 +66,24 @@ func (r reader) state(ctx context.Context, path string, doc document, order bool
 const linkField = "remoteUrl"
 
 // rawFor asks for the raw text of objects that have one.
-func (r reader) rawFor(ctx context.Context, path string, doc document, sc *schema) (*rawText, error) {
+func (r reader) rawFor(ctx context.Context, path string, doc document) (*rawText, error) {
+	sc, err := r.types.of(ctx, doc.str("@type"))
+	if err != nil || len(rendered(sc, doc)) == 0 {
+		return nil, err
+	}
+	raw, err := r.raw(ctx, path)
+	return raw, r.classify(ctx, err)
+}
+
+// rendered gives those values of an object that a browser gets otherwise than they are stored.
+func rendered(sc *schema, doc document) map[string]any {
+	out := map[string]any{}
 	for name, k := range sc.fields {
 		if k == rich && normalRich(doc[name]) != nil || name == linkField && !isEmpty(doc[name]) {
-			raw, err := r.raw(ctx, path)
-			return raw, r.classify(ctx, err)
+			out[name] = doc[name]
 		}
 	}
-	return nil, nil
+	return out
 }
 
 func (r reader) field(ctx context.Context, st *state, name string, k kind, v any, raw *rawText) error {

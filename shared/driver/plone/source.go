@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -123,11 +124,13 @@ func (s *source) listFault(ctx context.Context, err error) error {
 
 // sorted gives the rows by their age, but containers before what they hold. Mostly that is
 // the order in containers, and what an object refers to is older than it, so that who makes
-// the objects one after the other has little to mend afterwards.
+// the objects one after the other has little to mend afterwards. Of one second are those that
+// a program makes, which counts in their names.
 func (s *source) sorted() []row {
 	rows := slices.Collect(maps.Values(s.rows))
 	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.path, b.path))
+		x, y := path.Base(a.path), path.Base(b.path)
+		return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(len(x), len(y)), cmp.Compare(x, y), cmp.Compare(a.path, b.path))
 	})
 	return containersFirst(rows)
 }
@@ -324,7 +327,7 @@ func (s *source) glance(ctx context.Context) (generation int, restless bool, err
 
 // Gone asks the site whether an object that is not listed any more is really gone. Out
 // of scope is gone as well.
-func (s *source) Gone(ctx context.Context, uid, path string) (bool, error) {
+func (s *source) Gone(ctx context.Context, uid, at string) (bool, error) {
 	s.mu.Lock()
 	_, listed := s.rows[uid]
 	s.mu.Unlock()
@@ -335,10 +338,10 @@ func (s *source) Gone(ctx context.Context, uid, path string) (bool, error) {
 	if err != nil || r != nil {
 		return false, err
 	}
-	if checkPath(path) != nil {
+	if checkPath(at) != nil {
 		return true, s.sure(ctx)
 	}
-	doc, err := s.object(ctx, path)
+	doc, err := s.object(ctx, at)
 	switch {
 	case errors.Is(err, errElsewhere), isAbsent(err):
 		return true, s.sure(ctx)

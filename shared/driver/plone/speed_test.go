@@ -2,6 +2,7 @@ package plone
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -72,5 +73,42 @@ func TestAFullSiteCostsFewQuestionsBesideTheWrites(t *testing.T) {
 	// The mirror applies one by one, so that each is looked for by itself.
 	if asked["create"] != n || asked["search"] > n+5 || asked["other"] > 15 {
 		t.Errorf("for %d objects the target is asked %v", n, asked)
+	}
+}
+
+func TestTheTextOfAPageIsReadOnceMoreOnlyWhenItMayHaveChanged(t *testing.T) {
+	a := newFakeSite(t)
+	b, fake := fakeSite(t)
+	text := func(s string) jsonMap { return jsonMap{"data": s, "content-type": "text/html", "encoding": "utf8"} }
+	a.put(t, "", "Document", "d", jsonMap{"text": text("<p>a &amp;amp; &amp;nbsp; b</p>")})
+	m := newMirror(t, a.source(t), b.target(t))
+	noErrors(t, m.sync())
+	for _, c := range []struct {
+		edit jsonMap
+		want int
+	}{{jsonMap{"description": "new"}, 1}, {jsonMap{"text": text("<p>c</p>")}, 2}} {
+		check(t, a.edit("d", c.edit))
+		fake.asked = nil
+		noErrors(t, m.sync())
+		n := 0
+		for _, line := range fake.asked {
+			if strings.HasSuffix(line, "manage_DAVget") {
+				n++
+			}
+		}
+		if n != c.want {
+			t.Errorf("to write %v the text is read %d times, want %d", c.edit, n, c.want)
+		}
+	}
+	// Somebody writes another text at the same moment: it is seen, although the change has none.
+	fake.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch {
+			fake.root.child("d").fields["text"] = text("<p>theirs</p>")
+		}
+		return false
+	}
+	check(t, a.edit("d", jsonMap{"description": "newer"}))
+	if errs := m.sync(); len(errs) != 1 || !strings.Contains(errs[0].Error(), "something else in text") {
+		t.Errorf("another text than that of the change gives %v", errs)
 	}
 }

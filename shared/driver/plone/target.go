@@ -40,9 +40,10 @@ var _ content.Target = (*target)(nil)
 // parentAge is how long a container that was seen counts as there.
 const parentAge = 10 * time.Second
 
-// batch is how many ops a call should get. They run one by one, so it only bounds how
-// long a result is waited for.
-const batch = 32
+// batch is how many ops a call should get. They run one by one, so it only bounds how long
+// a result is waited for: what lies in a container that a call makes comes in a later one,
+// and what refers to it should not come before.
+const batch = 16
 
 func newTarget(o Options, c *client) *target {
 	return &target{

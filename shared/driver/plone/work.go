@@ -23,6 +23,13 @@ type work struct {
 	base    note                // how the last change left the object
 	kept    map[string]bool     // fields that stay as somebody made them on the target
 	missing []string            // UIDs that it refers to and that the site has not
+	before  *before             // a write that has no text in it; nil for any other
+}
+
+// before is an object before a write that leaves its text alone.
+type before struct {
+	rendered map[string]any
+	raw      *rawText // as it is stored; may be nil
 }
 
 func (w *work) uid() string { return w.op.Change.Object.UID }
@@ -133,7 +140,11 @@ func (w *work) change(ctx context.Context, now *row) error {
 	if err != nil {
 		return fmt.Errorf("the catalog has the object at /%s: %w", now.path, err)
 	}
-	have, err := w.state(ctx, now.path, doc, false)
+	raw, err := w.rawFor(ctx, now.path, doc)
+	if err != nil {
+		return err
+	}
+	have, err := w.stateWith(ctx, now.path, doc, raw, false)
 	if err != nil {
 		return err
 	}
@@ -142,6 +153,9 @@ func (w *work) change(ctx context.Context, now *row) error {
 	}
 	body, late, err := w.difference(ctx, now.path, have)
 	if err != nil {
+		return err
+	}
+	if err := w.noteText(ctx, doc, raw, body); err != nil {
 		return err
 	}
 	if now.path != w.to {
@@ -161,6 +175,34 @@ func (w *work) change(ctx context.Context, now *row) error {
 		}
 	}
 	return w.finish(ctx, doc, late)
+}
+
+// noteText keeps what was read of the object's text, if the write has none.
+func (w *work) noteText(ctx context.Context, doc document, raw *rawText, body map[string]any) error {
+	sc, err := w.types.of(ctx, doc.str("@type"))
+	if err != nil {
+		return err
+	}
+	for field := range body {
+		if sc.fields[field] == rich || field == linkField {
+			return nil
+		}
+	}
+	w.before = &before{rendered(sc, doc), raw}
+	return nil
+}
+
+// stored gives the stored text after the write. What was read before holds when the write had
+// no text in it and a browser still gets the same.
+func (w *work) stored(ctx context.Context, doc document) (*rawText, error) {
+	sc, err := w.types.of(ctx, doc.str("@type"))
+	if err != nil {
+		return nil, err
+	}
+	if w.before != nil && same(rendered(sc, doc), w.before.rendered) {
+		return w.before.raw, nil
+	}
+	return w.rawFor(ctx, w.to, doc)
 }
 
 // patch changes fields and gives the object as it is then.
