@@ -17,7 +17,7 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 	}
 	w.stands(w.uid())
 	if doc.container() {
-		w.parents[w.to] = time.Now()
+		w.parents[w.to] = parent{w.uid(), time.Now()}
 	}
 	again := len(late) > 0
 	for _, l := range late {
@@ -35,10 +35,13 @@ func (w *work) finish(ctx context.Context, doc document, late []lateFile) error 
 		}
 	}
 	moved := 0
-	if w.wants(orderField) && doc.container() {
-		if moved, err = w.arrange(ctx); err != nil {
+	if doc.container() {
+		if moved, err = w.arrange(ctx, w.to, w.want.Order); err != nil {
 			return err
 		}
+	}
+	if _, err := w.arrange(ctx, "", w.want.Top); err != nil {
+		return err
 	}
 	if err := w.translate(ctx); err != nil {
 		return err

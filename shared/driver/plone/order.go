@@ -10,11 +10,11 @@ import (
 // arrange brings what a container holds into the order of the change, as far as it is
 // there, and tells how many moves that took. What is on this site alone stays where it
 // is, between its neighbours.
-func (w *work) arrange(ctx context.Context) (moved int, err error) {
-	if len(w.want.Order) == 0 {
+func (w *work) arrange(ctx context.Context, container string, order []string) (moved int, err error) {
+	if len(order) == 0 || !w.wants(orderField) {
 		return 0, nil
 	}
-	rows, err := w.children(ctx, w.to)
+	rows, err := w.children(ctx, container)
 	if err != nil {
 		return 0, err
 	}
@@ -24,7 +24,7 @@ func (w *work) arrange(ctx context.Context) (moved int, err error) {
 		have[i], ids[r.UID] = r.UID, path.Base(r.path)
 	}
 	var want []string
-	for _, uid := range w.want.Order {
+	for _, uid := range order {
 		if ids[uid] != "" {
 			want = append(want, uid)
 		} else {
@@ -35,7 +35,7 @@ func (w *work) arrange(ctx context.Context) (moved int, err error) {
 		moved++
 		w.effects++
 		body := map[string]any{"ordering": map[string]any{"obj_id": ids[m.what], "delta": m.delta}}
-		if _, err := w.do(ctx, request{method: http.MethodPatch, path: w.to, body: body}); err != nil {
+		if _, err := w.do(ctx, request{method: http.MethodPatch, path: container, body: body}); err != nil {
 			return moved, err
 		}
 	}

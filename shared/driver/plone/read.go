@@ -229,7 +229,8 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 	if !ok {
 		return nil, fault.Errorf(fault.Retry, fault.Vanished, "read %q: it was not listed", item.Path)
 	}
-	marked := s.marked(r.UID) // before anything is read: later changes have another mark
+	top, ofTop := s.topOf(r.UID)
+	marked := s.marked(r.UID) + ofTop // before anything is read: later changes have another mark
 	doc, err := s.object(ctx, r.path)
 	switch {
 	case errors.Is(err, errElsewhere), isAbsent(err):
@@ -248,7 +249,7 @@ func (s *source) Read(ctx context.Context, item content.Item) (*content.Snapshot
 	if err != nil {
 		return nil, s.classify(ctx, err)
 	}
-	st.Translations = s.translations(&r)
+	st.Translations, st.Top = s.translations(&r), top
 	if err := s.exactly(ctx, r.UID, st); err != nil {
 		return nil, s.classify(ctx, err)
 	}

@@ -199,12 +199,12 @@ func only(rows []row) (*row, error) {
 func (c *client) children(ctx context.Context, container string) ([]row, error) {
 	var rows []row
 	for start := 0; ; start += pageSize {
-		p, err := c.search(ctx, container, url.Values{"path.depth": {"1"}, "sort_on": {"getObjPositionInParent"}}, start, pageSize)
+		p, err := c.around(ctx, container, url.Values{"path.depth": {"1"}, "sort_on": {"getObjPositionInParent"}}, start, pageSize)
 		if err != nil {
-			return nil, c.classify(ctx, err)
+			return nil, err
 		}
 		rows = append(rows, p.Items...)
-		if len(p.Items) < pageSize {
+		if len(p.Items)+p.dead < pageSize {
 			return rows, nil
 		}
 	}

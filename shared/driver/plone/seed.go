@@ -224,7 +224,11 @@ func (t *target) rowsFor(ctx context.Context, ops []content.Op) (map[string][]ro
 		}
 	}
 	// The ops do not touch one another, so what is where can be asked at once.
-	rows, err := t.byUIDs(ctx, uids)
+	parents := t.knownParents(ops)
+	rows, err := t.byUIDs(ctx, slices.Concat(uids, parents))
+	if err == nil {
+		t.seeParents(parents, rows)
+	}
 	if err != nil || !t.opts.Seed || t.noSeed {
 		return rows, err
 	}

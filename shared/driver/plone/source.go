@@ -36,8 +36,11 @@ type source struct {
 	types *schemas
 	addon *addon
 
+	rowsAlone bool // what rows do not tell is not asked for
+
 	mu         sync.Mutex
 	feed       feed
+	top        topOrder
 	rows       map[string]row
 	listed     time.Time         // when all rows were asked for, by our clock
 	cursor     time.Time         // the site's clock at the last look
@@ -88,6 +91,9 @@ func (s *source) list(ctx context.Context) ([]content.Item, error) {
 	if err == nil && (stirred || !s.feed.on || time.Since(s.listed) >= relist) {
 		err = s.look(ctx)
 	}
+	if err == nil {
+		err = s.lookTop(ctx)
+	}
 	if err != nil {
 		return nil, s.listFault(ctx, err)
 	}
@@ -100,7 +106,7 @@ func (s *source) list(ctx context.Context) ([]content.Item, error) {
 			continue
 		}
 		item.Unsettled = item.Unsettled || s.unsettled(&r)
-		item.Fingerprint += s.feed.mark(r.UID)
+		item.Fingerprint += s.feed.mark(r.UID) + s.top.mark(r.UID)
 		if due(r.UID) {
 			item.Fingerprint = fmt.Sprintf("%s\x1fswept %d", item.Fingerprint, s.swept.UnixNano())
 		}

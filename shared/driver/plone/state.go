@@ -31,6 +31,8 @@ type state struct {
 	Rendered []string `json:"rendered,omitempty"`
 	// ReviewState is the workflow's state, empty without a workflow.
 	ReviewState string `json:"review_state,omitempty"`
+	// Top are the UIDs of what is at the top of the site, of the one object that has them.
+	Top []string `json:"top,omitempty"`
 	// Translations are the UIDs of the same in other languages.
 	Translations []string `json:"translations,omitempty"`
 	Type         string   `json:"type"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -24,8 +25,8 @@ type target struct {
 	addon *addon
 
 	mu      sync.Mutex
-	parents map[string]time.Time // containers that were seen a moment ago
-	met     time.Time            // when the site was recognised
+	parents map[string]parent // containers that were seen, by path
+	met     time.Time         // when the site was recognised
 	// there are UIDs that stand on the site, as far as was seen. Others may remove what
 	// they name: a write that relied on them and was refused is done again without.
 	there   map[string]bool
@@ -40,6 +41,12 @@ var _ content.Target = (*target)(nil)
 // parentAge is how long a container that was seen counts as there.
 const parentAge = 10 * time.Second
 
+// parent is a container that was seen.
+type parent struct {
+	uid string
+	at  time.Time
+}
+
 // batch is how many ops a call should get. They run one by one, so it only bounds how long
 // a result is waited for: what lies in a container that a call makes comes in a later one,
 // and what refers to it should not come before.
@@ -47,7 +54,7 @@ const batch = 16
 
 func newTarget(o Options, c *client) *target {
 	return &target{
-		opts: o, reader: reader{c, newSchemas(c)}, addon: &addon{client: c}, parents: map[string]time.Time{}, there: map[string]bool{}, seeded: time.Now(),
+		opts: o, reader: reader{c, newSchemas(c)}, addon: &addon{client: c}, parents: map[string]parent{}, there: map[string]bool{}, seeded: time.Now(),
 	}
 }
 
@@ -69,7 +76,7 @@ func (t *target) Close() error {
 // List yields what stands on the site, of all types.
 func (t *target) List(ctx context.Context) iter.Seq2[content.Item, error] {
 	s := newSource(t.opts, t.client)
-	s.opts.Scope = Scope{}
+	s.opts.Scope, s.rowsAlone = Scope{}, true
 	return func(yield func(content.Item, error) bool) {
 		for item, err := range s.List(ctx) {
 			item.Unsettled = false
@@ -287,7 +294,7 @@ func isStructural(typ string) bool {
 // container makes sure that a container stands at a path, and that the site does not
 // take another one further up for it.
 func (t *target) container(ctx context.Context, p string) error {
-	if p == "" || time.Since(t.parents[p]) < parentAge {
+	if p == "" || time.Since(t.parents[p].at) < parentAge {
 		return nil
 	}
 	if err := checkPath(p); err != nil {
@@ -302,6 +309,26 @@ func (t *target) container(ctx context.Context, p string) error {
 	case !doc.container():
 		return fault.Errorf(fault.Park, fault.ParentMissing, "/%s is a %s and cannot hold anything", p, doc.str("@type"))
 	}
-	t.parents[p] = time.Now()
+	t.parents[p] = parent{doc.uid(), time.Now()}
 	return nil
+}
+
+// knownParents gives the UIDs of the containers that ops need and that were seen once.
+func (t *target) knownParents(ops []content.Op) (uids []string) {
+	for i := range ops {
+		if p := t.parents[parentOf(placeOnSite(ops[i].To))]; p.uid != "" && !slices.Contains(uids, p.uid) {
+			uids = append(uids, p.uid)
+		}
+	}
+	return uids
+}
+
+// seeParents takes in where the containers are by now.
+func (t *target) seeParents(uids []string, rows map[string][]row) {
+	for _, uid := range uids {
+		maps.DeleteFunc(t.parents, func(_ string, p parent) bool { return p.uid == uid })
+		if len(rows[uid]) == 1 {
+			t.parents[rows[uid][0].path] = parent{uid, time.Now()}
+		}
+	}
 }

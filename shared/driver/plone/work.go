@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"path"
 	"regexp"
+	"slices"
+	"strings"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
@@ -193,7 +196,8 @@ func (w *work) noteText(ctx context.Context, doc document, raw *rawText, body ma
 }
 
 // stored gives the stored text after the write. What was read before holds when the write had
-// no text in it and a browser still gets the same.
+// no text in it and a browser still gets the same. What a browser gets is what is stored, when
+// it is what was sent and there is nothing in it that Plone replaces.
 func (w *work) stored(ctx context.Context, doc document) (*rawText, error) {
 	sc, err := w.types.of(ctx, doc.str("@type"))
 	if err != nil {
@@ -202,7 +206,34 @@ func (w *work) stored(ctx context.Context, doc document) (*rawText, error) {
 	if w.before != nil && same(rendered(sc, doc), w.before.rendered) {
 		return w.before.raw, nil
 	}
+	if raw, err := w.verbatim(ctx, sc, doc); raw != nil || err != nil {
+		return raw, err
+	}
 	return w.rawFor(ctx, w.to, doc)
+}
+
+// verbatim gives the text that was sent, if the site shows just that, and else nil.
+func (w *work) verbatim(ctx context.Context, sc *schema, doc document) (*rawText, error) {
+	site, err := w.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw := &rawText{header: textproto.MIMEHeader{}}
+	for field, v := range rendered(sc, doc) {
+		want := w.want.Fields[field]
+		sent, _ := want.(string)
+		if m, ok := want.(map[string]any); ok && field == "text" {
+			sent, _ = m["data"].(string)
+			raw.body = sent
+		} else if field == linkField {
+			raw.header.Set(field, sent)
+		}
+		replaced := slices.ContainsFunc([]string{"&", "resolveuid", site.Host}, func(s string) bool { return strings.Contains(sent, s) })
+		if sent == "" || replaced || !same(normal(field, sc.fields[field], v), want) {
+			return nil, nil
+		}
+	}
+	return raw, nil
 }
 
 // patch changes fields and gives the object as it is then.
