@@ -335,3 +335,15 @@ func TestAReplayAsksThePluginAgain(t *testing.T) {
 	w.want("a")
 	w.wantFailures()
 }
+
+func TestNamesThatASiteDoesNotKeepAreNoDrift(t *testing.T) {
+	w := newWorld(t)
+	w.serve("names", func(_ string, c call, r micro.Request) {
+		_ = r.RespondJSON(map[string]any{"payloads": []map[string]any{{"index": 1, "inline": []byte("renamed"), "names": []string{"file", "another.txt"}}}})
+	})
+	with := w.plugins(config.Plugin{ID: "names", Format: config.FormatJSON})
+	w.publish(w.put("a", page("x")))
+	w.settle(with)
+	w.wantData("a", "renamed")
+	w.wantVerified()
+}

@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"synchro.example/shared/content"
@@ -75,7 +76,7 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 		e.Version = s.versionOf(e.UID)
 	}
 	s.note(e, t)
-	if e.Renamed() {
+	if e.Renamed() || callsOther(given, c) {
 		nameless := content.NamelessDigest(given.Payloads)
 		e.Content = nameless[:]
 	}
@@ -83,6 +84,11 @@ func (s *session) entry(t *task, note *content.Note) *ledger.Entry {
 		e.Note, e.Missing = note.State, note.Missing
 	}
 	return e
+}
+
+// callsOther tells whether plugins have given payloads other names, which the site may not keep.
+func callsOther(given, c *content.Change) bool {
+	return !slices.EqualFunc(given.Payloads, c.Payloads, func(a, b content.Payload) bool { return slices.Equal(a.Names, b.Names) })
 }
 
 // finish takes a task that has done nothing out of the plan and ends its turn.
