@@ -223,7 +223,9 @@ func (a *admission) freeFirst(t *task) error {
 		return nil
 	}
 	if isMade(holder) {
-		t.instead = holder
+		if t.change.Object.Type != content.TypeFile || !a.willHold(holder) {
+			t.instead = holder // else it could not hold what the container holds
+		}
 		return nil
 	}
 	if c := a.under[holder]; c != nil {

@@ -291,6 +291,9 @@ func (s *session) collision(t *task, to, holder string) *fault.Error {
 	if !ok || h.Source == t.change.Source && h.Origin == nil && t.place == placeOf(t.change) {
 		return nil // the source will say where one of them goes
 	}
+	if isMade(holder) {
+		return fault.Errorf(fault.Park, fault.PathTaken, "%q of %s belongs at %q, where a container stands that other objects need", t.change.Object.Path, t.change.Source, to)
+	}
 	from, _ := s.origin.Path(holder)
 	if from == "" {
 		from = to

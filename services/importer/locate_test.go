@@ -190,6 +190,23 @@ func TestAFailedMadeContainerIsMadeAgainByAReplay(t *testing.T) {
 	w.wantFailures()
 }
 
+func TestAFileDoesNotTakeThePlaceOfAContainerThatOthersNeed(t *testing.T) {
+	w := newWorld(t)
+	there := rules(t, locate.Rule{Path: "/x", At: "/box/{name}"}, locate.Rule{Path: "/b/**", At: "/{path.tail}"})
+	w.publish(w.put("x", page("needs a container")), w.put("b", folder()), w.put("b/box", page("a file")))
+	w.settle(there)
+	w.want("box", "box/x")
+	all := w.entries()
+	if want := `"b/box" of hq belongs at "box", where a container stands that other objects need`; len(all) != 1 || all[0].Reason != want || all[0].Code != "path-taken" {
+		t.Fatalf("got %+v", all)
+	}
+	w.publish(w.remove("x", content.TypeFile))
+	w.settle(there)
+	w.want("box")
+	w.wantData("box", "a file")
+	w.wantFailures()
+}
+
 func TestAnotherSourceDoesNotTakeWhatStandsThere(t *testing.T) {
 	w := newWorld(t)
 	w.must(stream.Ensure(t.Context(), w.js, stream.Import("lab")))

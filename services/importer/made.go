@@ -165,13 +165,8 @@ func (s *session) vacated(ctx context.Context, t *task, left tree.Place) error {
 // clearAway queues the removal of a made container that holds nothing and will not.
 func (s *session) clearAway(uid string) error {
 	e, live := s.actual.Get(uid)
-	if !isMade(uid) || !live || s.newest[uid] != nil || !s.actual.Empty(uid) {
+	if !isMade(uid) || !live || s.newest[uid] != nil || !s.actual.Empty(uid) || s.willHold(uid) {
 		return nil
-	}
-	for _, o := range s.plan.over {
-		if !o.removed && o.place.Parent == uid {
-			return nil
-		}
 	}
 	place, _ := s.actual.Place(uid)
 	path, _ := s.actual.Path(uid)
@@ -179,6 +174,21 @@ func (s *session) clearAway(uid string) error {
 	c.Kind, c.Object.UID = content.Removed, uid
 	s.queue(&task{change: c, channel: e.Channel, place: place})
 	return nil
+}
+
+// willHold tells whether something stands in a container when all that is queued is done.
+func (s *session) willHold(uid string) bool {
+	for _, o := range s.plan.over {
+		if !o.removed && o.place.Parent == uid {
+			return true
+		}
+	}
+	for child := range s.actual.Children(uid) {
+		if place, ok := s.plan.place(child); ok && place.Parent == uid {
+			return true
+		}
+	}
+	return false
 }
 
 // retryMade gives up the failure of a made container: what needs it makes it again.
