@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
@@ -80,7 +81,7 @@ func (s *Store) persist(ctx context.Context, what string, attempt func(context.C
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w", what, ctx.Err())
-		case isFull(err):
+		case changelog.IsFull(err):
 			return fault.OfSite(fault.Retry, fault.BrokerFull, fmt.Errorf("%s: the broker has no room for blobs: %w", what, err))
 		case !passes(err):
 			return fmt.Errorf("%s: %w", what, err)
@@ -126,26 +127,6 @@ func passes(err error) bool {
 		return api.Code >= 500
 	}
 	return !errors.Is(err, nats.ErrMaxPayload)
-}
-
-// Codes of the broker.
-const (
-	codeAccountFull jetstream.ErrorCode = 10002
-	codeServerFull  jetstream.ErrorCode = 10023
-	codeStorageFull jetstream.ErrorCode = 10047
-	codeStoreFailed jetstream.ErrorCode = 10077
-)
-
-func isFull(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok {
-		return false
-	}
-	switch api.ErrorCode {
-	case codeAccountFull, codeServerFull, codeStorageFull, codeStoreFailed:
-		return true
-	}
-	return false
 }
 
 // present asks whether there is a message on the subject of a chunk, without moving it.

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"synchro.example/shared/changelog"
 	"synchro.example/shared/content"
 	"synchro.example/shared/subject"
 )
@@ -200,7 +201,7 @@ func (s *Store) keep(ctx context.Context, d content.Digest, data []byte, known b
 			known = false
 		}
 		_, refusal := s.js.PublishMsg(ctx, &nats.Msg{Subject: subj, Data: data}, jetstream.WithRetryAttempts(0))
-		if !isFull(refusal) {
+		if !changelog.IsFull(refusal) {
 			return refusal
 		}
 		// It may be refused for want of room, or because it is there already.
@@ -216,5 +217,5 @@ func (s *Store) keep(ctx context.Context, d content.Digest, data []byte, known b
 
 func isRepeat(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "per subject")
+	return ok && changelog.IsFull(err) && strings.Contains(api.Description, "per subject")
 }

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"synchro.example/shared/content"
 	"synchro.example/shared/envelope"
-	"synchro.example/shared/fault"
 	"synchro.example/shared/subject"
 )
 
@@ -301,20 +299,4 @@ func NewestChange(ctx context.Context, js jetstream.JetStream, stream, subj stri
 		return nil, err
 	}
 	return envelope.Decode(m.Data)
-}
-
-// Classify gives an error of the broker its class.
-func Classify(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return err
-	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrConnectionClosed) ||
-		errors.Is(err, nats.ErrNoServers) || errors.Is(err, jetstream.ErrNoHeartbeat) {
-		return fault.OfSite(fault.Retry, fault.BrokerDown, err)
-	}
-	return err
 }

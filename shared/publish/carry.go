@@ -202,7 +202,7 @@ func (p *Publisher) judgeCode(j *job, err *jetstream.APIError) (step, error) {
 			j.single = true
 			return again, nil
 		}
-		return giveUp, fault.OfSite(fault.Retry, fault.BrokerFull, err)
+		return giveUp, fault.OfSite(fault.Retry, fault.BrokerFull, fmt.Errorf("the broker stores nothing more: %w", err))
 	}
 	if err.Code >= 500 {
 		return lookUp, nil
