@@ -62,6 +62,9 @@ func (i *Importer) Outlook(ctx context.Context, channels []Coming) (Outlook, err
 	if err := o.read(ctx, ledger.Load); err != nil {
 		return o.Outlook, err
 	}
+	if o.onCircle() {
+		o.stay()
+	}
 	for _, c := range channels {
 		if err := o.expect(ctx, c); err != nil {
 			return o.Outlook, err
@@ -73,6 +76,22 @@ func (i *Importer) Outlook(ctx context.Context, channels []Coming) (Outlook, err
 	}
 	slices.SortFunc(o.Fails, func(a, b Failing) int { return cmp.Compare(a.Path, b.Path) })
 	return o.Outlook, nil
+}
+
+// stay begins with what stands on the site: on a circle it was made there, too, and no
+// channel that leads to the site brings it.
+func (o *outlook) stay() {
+	for uid, e := range o.actual.All() {
+		place, _ := o.actual.Place(uid)
+		h := envelope.Head{UID: uid, ParentUID: place.Parent, Name: place.Name, Type: e.Type, Kind: content.Modified, Version: e.Version}
+		o.future.Put(uid, place, coming{h, o.Site, ""})
+	}
+}
+
+// isPast tells whether the site knows newer of an object than a log has, as on a circle, where
+// what is made on the site is not sent to it.
+func (o *outlook) isPast(h envelope.Head) bool {
+	return o.onCircle() && h.Version > 0 && h.Version <= o.versionOf(h.UID)
 }
 
 // expect takes in what a channel's log would have.
@@ -95,6 +114,9 @@ func (o *outlook) expect(ctx context.Context, c Coming) error {
 		}
 	}
 	for uid, h := range heads {
+		if o.isPast(h) {
+			continue
+		}
 		if h.Kind == content.Removed {
 			o.leaves[uid] = true
 			continue

@@ -264,7 +264,7 @@ func planOf(t *testing.T, config string) planned {
 	t.Helper()
 	out, _ := command(t, service.Done, "plan", "--json", "--config", config)
 	var p planned
-	if err := json.Unmarshal([]byte(out), &p); err != nil || len(p.Channels) != 1 || len(p.Sites) != 1 {
+	if err := json.Unmarshal([]byte(out), &p); err != nil || len(p.Channels) == 0 || len(p.Sites) == 0 || p.Sites[0].Leaving == nil || p.Sites[0].Failing == nil {
 		t.Fatalf("the plan is %s, %v", out, err)
 	}
 	return p
@@ -322,6 +322,37 @@ func TestAPlanSaysWhatWouldFailAndWhy(t *testing.T) {
 	for _, want := range []string{`it belongs at "flat/file", where "`, `" of hq belongs too`, "news/2024 would fail on paris: plugin names", "nobody answers"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}
+
+func TestAPlanOfACircleKnowsWhatWasMadeOnASite(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", "x.html"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "synchro.yaml")
+	text := "broker: {embedded: {listen: \"127.0.0.1:0\"}}\nsites:\n  a: {folder: {path: ./a}}\n  b: {folder: {path: ./b}}\nchannels:\n" +
+		"  there: {from: a, to: [b], expression: \"python: object.getId().endswith('.html')\"}\n  back: {from: b, to: [a]}\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	if err := os.Rename(filepath.Join(dir, "b", "x.html"), filepath.Join(dir, "b", "x.txt")); err != nil {
+		t.Fatal(err)
+	}
+	command(t, service.Done, "up", "--once", "--config", config)
+	if got := below(t, filepath.Join(dir, "a")); got != "x.txt" {
+		t.Fatalf("a has %q", got)
+	}
+	for _, s := range planOf(t, config).Sites {
+		if s.Enters+s.Moves+s.Leaves+s.Fails != 0 {
+			t.Errorf("nothing is to be done, and the plan is %+v", s)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -145,8 +144,8 @@ func (p *planned) addSite(ctx context.Context, env *service.Env, site string, co
 	}
 	p.Sites = append(p.Sites, sitePlan{
 		Name: site, Enters: len(o.Enters), Moves: len(o.Moves), Leaves: len(o.Leaves), Fails: len(o.Fails),
-		Leaving: slices.Concat([]string{}, o.Leaves[:min(len(o.Leaves), planSample)]),
-		Failing: slices.Concat([]importer.Failing{}, o.Fails[:min(len(o.Fails), planSample)]),
+		Leaving: append([]string{}, o.Leaves[:min(len(o.Leaves), planSample)]...),
+		Failing: append([]importer.Failing{}, o.Fails[:min(len(o.Fails), planSample)]...),
 	})
 	return nil
 }
