@@ -16,6 +16,7 @@ import (
 	"synchro.example/shared/envelope"
 	"synchro.example/shared/fault"
 	"synchro.example/shared/signature"
+	"synchro.example/shared/stream"
 	"synchro.example/shared/subject"
 )
 
@@ -93,7 +94,7 @@ func TestWhatTheSourceHasNotSignedIsNotAppliedAndIsTold(t *testing.T) {
 		w.wantFailures(want...)
 	}
 	for _, e := range w.entries() {
-		if e.Class != fault.Park || e.Channel != "public" || e.Stage != deadletter.Import || e.Reason == "" || e.Next.IsZero() {
+		if e.Class != fault.Park || e.Channel != "public" || e.Stage != deadletter.Import || e.Reason == "" || e.Version != 0 || e.Next.IsZero() {
 			t.Errorf("told is %+v", e)
 		}
 	}
@@ -188,4 +189,32 @@ func TestAReceiverWithoutKeysTakesWhatIsSigned(t *testing.T) {
 	w.settle()
 	w.want("a")
 	w.wantFailures()
+}
+
+func TestOnACircleTheSitesOwnLogIsBelievedOnlyWhereTheSiteHasSignedIt(t *testing.T) {
+	w, k := newWorld(t), newKey(t)
+	w.must(stream.Ensure(t.Context(), w.js, stream.Export("paris")))
+	own := func(o *Options) { o.Own = signature.OfSource("paris", []string{k.Public()}) }
+	export := func(k *signature.Key, c *content.Change) {
+		t.Helper()
+		m, err := envelope.Message(subject.ExportToProcess("paris", c.Object.UID), c, "fingerprint", "")
+		w.must(err)
+		w.must(k.Sign(m.Subject, m))
+		m.Header.Set(nats.MsgIdHdr, uuid.NewString())
+		_, err = w.js.PublishMsg(t.Context(), m)
+		w.must(err)
+	}
+	forged, edited := w.put("forged", page("x")), w.put("edited here", page("x"))
+	for _, c := range []*content.Change{forged, edited} {
+		later := *c
+		later.Version += 1 << 32
+		if c == edited {
+			export(k, &later)
+		} else {
+			export(nil, &later)
+		}
+	}
+	w.publish(forged, edited)
+	w.settle(onCircle, own)
+	w.want("forged")
 }

@@ -178,17 +178,7 @@ func isDrained(ctx context.Context, c jetstream.Consumer, read jetstream.MsgMeta
 // Heads calls each for the head of every change in a log. A message whose headers
 // cannot be read is passed to bad, with its subject.
 func Heads(ctx context.Context, js jetstream.JetStream, stream string, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
-	return heads(ctx, js, stream, Options{HeadersOnly: true}, each, bad)
-}
-
-// WholeHeads is Heads for whose log it is: it fails with ErrDamaged, when it has given all
-// that there is, if that is not the whole.
-func WholeHeads(ctx context.Context, js jetstream.JetStream, stream string, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
-	return heads(ctx, js, stream, Options{HeadersOnly: true, Whole: true}, each, bad)
-}
-
-func heads(ctx context.Context, js jetstream.JetStream, stream string, o Options, each func(seq uint64, h envelope.Head), bad func(subject string, err error)) error {
-	return Scan(ctx, js, stream, o, func(m jetstream.Msg) error {
+	return Scan(ctx, js, stream, Options{HeadersOnly: true}, func(m jetstream.Msg) error {
 		h, err := envelope.ParseHead(m.Headers())
 		if err != nil {
 			bad(m.Subject(), err)

@@ -21,6 +21,7 @@ import (
 	"synchro.example/shared/content"
 	"synchro.example/shared/control"
 	"synchro.example/shared/envelope"
+	"synchro.example/shared/signature"
 	"synchro.example/shared/subject"
 )
 
@@ -32,12 +33,13 @@ type world struct {
 	path string
 	time int64
 	keep time.Duration // of what is in DONE
+	key  *signature.Key
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	nc := brokertest.Conn(t)
-	w := &world{t, nc, brokertest.JetStream(t, nc), filepath.Join(t.TempDir(), "queue"), 1_700_000_000, 0}
+	w := &world{t, nc, brokertest.JetStream(t, nc), filepath.Join(t.TempDir(), "queue"), 1_700_000_000, 0, nil}
 	w.must(queue.Create(w.path))
 	return w
 }
@@ -54,7 +56,7 @@ func (w *world) settle() {
 	told, err := control.Follow(w.t.Context(), w.js)
 	w.must(err)
 	s, err := New(w.t.Context(), Options{
-		Keep: w.keep, Host: "here", Software: "test",
+		Keep: w.keep, Key: w.key, Host: "here", Software: "test",
 		Site: "old", Path: w.path, Accept: []string{content.PluginFSS, content.PluginDelete}, NC: w.nc, JS: w.js,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)), Control: told,
 	})

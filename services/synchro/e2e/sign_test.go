@@ -95,19 +95,20 @@ func TestWhoCanWriteIntoTheBrokerCannotPassForTheSource(t *testing.T) {
 		"hq open second.html untrusted", "hq public second.html untrusted", "lyon open news/first.html untrusted",
 		"lyon open secret.html untrusted", "paris public index.html untrusted",
 	}
-	w.eventually("all of it is told", func() string {
-		if got := w.codes(); !slices.Equal(got, want) {
+	seen := map[string]bool{}
+	w.eventually("all of it is told", func() string { // a service that begins anew puts right what it finds
+		for _, code := range w.codes() {
+			seen[code] = true
+		}
+		if got := sortedKeys(seen); !slices.Equal(got, want) {
 			return fmt.Sprintf("told are %q", got)
 		}
 		return ""
 	})
 	w.equal("paris")
 	w.has("lyon", "index.html", "news", "news/first.html", "news/second.html")
-	sites := w.status()
-	for name, n := range map[string]int{"hq": 2, "paris": 1, "lyon": 2} {
-		if got := *sites[name].Errors; got != n {
-			t.Errorf("status shows %d errors of %s, want %d", got, name, n)
-		}
+	if got := *w.status()["paris"].Errors; got != 1 { // its headers are right, so that nobody mends it unasked
+		t.Errorf("status shows %d errors of paris", got)
 	}
 
 	// What is right is sent again, but for five seconds in which the broker would take it for
