@@ -342,7 +342,7 @@ func (s *session) overrule(ctx context.Context, c *content.Change, channel, reas
 	if err != nil {
 		return err
 	}
-	return s.failures.Enqueue(ctx, m, s.recorded)
+	return s.account(ctx, m, s.recorded)
 }
 
 // freeOnCircle admits newer state of what stands at a place, by whichever channel it comes.

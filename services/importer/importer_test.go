@@ -478,6 +478,39 @@ func (w *world) ledger() (n int) {
 	return n
 }
 
+func TestAFailureIsClosedWhenTheLedgerHasWhatBecameOfIt(t *testing.T) {
+	w := newWorld(t)
+	poison := w.poison(denied, "bad")
+	changes := []*content.Change{w.put("bad", folder())}
+	for i := range 50 {
+		changes = append(changes, w.put(fmt.Sprintf("bad/%d", i), page("x")))
+	}
+	w.publish(changes...)
+	w.settle()
+	poison.mend()
+	w.ask(deadletter.Request{By: "me"})
+	w.settle()
+	w.wantFailures()
+	for _, c := range changes {
+		done := w.newest(subject.LedgerStream("paris"), subject.ImportDone("paris", c.Object.UID))
+		closed := w.newest(subject.ErrorStream, subject.ImportError("paris", c.Object.UID))
+		if closed.Before(done) {
+			t.Fatalf("%s is neither in the ledger nor in ERROR for %v", c.Object.Path, done.Sub(closed))
+		}
+	}
+}
+
+// newest tells when the newest message of a subject was stored.
+func (w *world) newest(stream, subj string) time.Time {
+	w.t.Helper()
+	m, err := changelog.Newest(w.t.Context(), w.js, stream, subj)
+	w.must(err)
+	if m == nil {
+		w.t.Fatalf("%s has nothing of %s", stream, subj)
+	}
+	return m.Time
+}
+
 func TestALedgerThatIsDeletedUnderARunningImporterIsMadeAgain(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.put("a", folder()), w.put("a/b", page("b")))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"synchro.example/shared/content"
 	"synchro.example/shared/deadletter"
 	"synchro.example/shared/envelope"
@@ -144,7 +146,20 @@ func (s *session) settle(ctx context.Context, uid string, c deadletter.Closing) 
 	if err != nil {
 		return err
 	}
-	return s.failures.Enqueue(ctx, m, s.recorded)
+	return s.account(ctx, m, s.recorded)
+}
+
+// account stores what became of a failure when the ledger has everything that was recorded
+// before: an object is never in neither of both, whenever the importer dies.
+func (s *session) account(ctx context.Context, m *nats.Msg, done func(seq uint64, err error)) error {
+	return s.records.Then(ctx, func(err error) {
+		if err == nil {
+			err = s.failures.Enqueue(ctx, m, done)
+		}
+		if err != nil {
+			s.breakOff(err)
+		}
+	})
 }
 
 // hold sets a task aside until another object succeeds.
@@ -174,7 +189,7 @@ func (s *session) giveUp(ctx context.Context, t *task, f *fault.Error, waitsFor 
 		s.askForBytes(t.change)
 	}
 	acks := t.acks
-	return s.failures.Enqueue(ctx, m, func(_ uint64, err error) {
+	return s.account(ctx, m, func(_ uint64, err error) {
 		if err != nil {
 			s.breakOff(err)
 			return
